@@ -1,0 +1,54 @@
+"""Fixtures shared by the unit tests: a tree of files as a Host, and faults at a chosen step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+
+class Killed(BaseException):
+    """Stands for a power cut: nothing below the test may catch it."""
+
+
+class FaultAt:
+    """A fault for Host: raises `error` at the n-th changing step (0-based), counts and remembers all steps."""
+
+    def __init__(self, number: int = -1, error: BaseException | None = None) -> None:
+        self.number = number
+        self.error = error if error is not None else Killed()
+        self.steps: list[tuple[str, str]] = []
+
+    def __call__(self, step: str, path: str) -> None:
+        self.steps.append((step, path))
+        if len(self.steps) - 1 == self.number:
+            raise self.error
+
+
+def write_tree(base: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files given as absolute path to content; "-> target" content makes a symbolic link."""
+    for name, content in files.items():
+        path = base / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str) and content.startswith("-> "):
+            path.symlink_to(content[3:])
+        elif isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            path.write_bytes(content.encode("utf-8", "surrogateescape"))
+
+
+@pytest.fixture
+def make_host(tmp_path: Path) -> Callable[..., Host]:
+    """make_host({"/etc/fstab": "..."}, fault=None) -> a Host over a fresh tree below tmp_path/root."""
+
+    def make(files: Mapping[str, str | bytes] | None = None, fault: Callable[[str, str], None] | None = None) -> Host:
+        root = tmp_path / "root"
+        root.mkdir(exist_ok=True)
+        write_tree(root, files or {})
+        return Host(str(root), fault=fault)
+
+    return make

@@ -1,0 +1,104 @@
+"""Host: paths stay inside root, writes are whole or not at all, errors are sentences."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import pytest
+from conftest import FaultAt, Killed
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, Host, parse_os_release
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ID=debian\nVERSION_ID="12"\n', ("debian", [], (12,), 12)),
+        (
+            'ID="rocky"\nID_LIKE="rhel centos fedora"\nVERSION_ID="9.4"\n',
+            ("rocky", ["rhel", "centos", "fedora"], (9, 4), 9),
+        ),
+        ("ID='arch'\n# comment\nBROKEN\nNAME=\"a b\n", ("arch", [], (), 0)),
+        ("", ("", [], (), 0)),
+    ],
+)
+def test_os_release(text: str, expected: tuple) -> None:
+    release = parse_os_release(text)
+    assert (release.id, release.id_like, release.version, release.major) == expected
+
+
+def test_links_stay_inside_root(make_host) -> None:
+    host = make_host(
+        {"/usr/etc/fstab": "inside\n", "/etc/fstab": "-> /usr/etc/fstab", "/up": "-> ../../../../usr/etc/fstab"}
+    )
+    assert host.read("/etc/fstab") == "inside\n"
+    assert host.read("/up") == "inside\n"
+    assert host.resolve("/etc/fstab") == "/usr/etc/fstab"
+
+
+def test_link_loop_is_a_sentence(make_host) -> None:
+    host = make_host({"/a": "-> b", "/b": "-> a"})
+    with pytest.raises(AzurePrepError, match="loop of symbolic links"):
+        host.read("/a")
+
+
+def test_write_keeps_mode_and_link(make_host) -> None:
+    host = make_host({"/etc/real": "old", "/etc/link": "-> real"})
+    os.chmod(host.path("/etc/real"), 0o440)
+    backup = host.write("/etc/link", "new", backup=True)
+    assert host.is_link("/etc/link")
+    assert host.read("/etc/real") == "new"
+    assert stat.S_IMODE(os.stat(host.path("/etc/real")).st_mode) == 0o440
+    assert backup is not None
+    assert host.read(backup) == "old"
+
+
+def test_bytes_survive(make_host) -> None:
+    raw = b"caf\xe9\r\nno newline"
+    host = make_host({"/f": raw})
+    host.write("/f", host.read("/f"))
+    assert host.read_bytes("/f") == raw
+
+
+def test_killed_at_every_step_leaves_old_or_new(make_host) -> None:
+    counter = FaultAt()
+    host = make_host({"/etc/f": "old"}, fault=counter)
+    host.write("/etc/f", "new", backup=True)
+    for number in range(len(counter.steps)):
+        host = make_host({"/etc/f": "old"}, fault=FaultAt(number))
+        with pytest.raises(Killed):
+            host.write("/etc/f", "new", backup=True)
+        assert host.read("/etc/f") in ("old", "new")
+        assert not [name for name in host.listdir("/etc") if name.startswith(TEMPORARY_PREFIX)]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [(errno.ENOSPC, "full; free some space"), (errno.EROFS, "read-only; remount"), (errno.EACCES, "run with become")],
+)
+def test_write_errors_are_sentences(make_host, number: int, sentence: str) -> None:
+    host = make_host({"/etc/f": "old"}, fault=FaultAt(1, OSError(number, os.strerror(number))))
+    with pytest.raises(AzurePrepError, match=sentence):
+        host.write("/etc/f", "new")
+    assert host.read("/etc/f") == "old"
+
+
+def test_run_reports_exit_status_and_output() -> None:
+    host = Host("/")
+    assert host.run(["sh", "-c", "echo out; echo err >&2"]).stdout == "out\n"
+    with pytest.raises(AzurePrepError, match="exit status 3: broken"):
+        host.run(["sh", "-c", "echo broken >&2; exit 3"])
+    with pytest.raises(AzurePrepError, match="no-such-command is not installed"):
+        host.run(["no-such-command"])
+    with pytest.raises(AzurePrepError, match="did not end within 1 seconds"):
+        host.run(["sleep", "20"], timeout=1)
+
+
+def test_glob(make_host) -> None:
+    host = make_host({"/boot/vmlinuz-1": "", "/boot/vmlinuz-2": "", "/boot/.hidden": "", "/b": "-> boot"})
+    assert host.glob("/b/vmlinuz-*") == ["/b/vmlinuz-1", "/b/vmlinuz-2"]
+    assert host.glob("/boot/*") == ["/boot/vmlinuz-1", "/boot/vmlinuz-2"]
+    assert host.glob("/boot/none") == []
