@@ -1,0 +1,31 @@
+# Two commands do everything: `make demo` and `make test`. Each installs what it misses and calls nox.
+NOX = .venv/bin/nox --no-venv --reuse-existing-virtualenvs
+
+.PHONY: help demo test lint unit sanity integration guest bootstrap bootstrap-system clean
+
+help:
+	@echo "make demo         build a Debian guest, prepare it, capture it: a fixed VHD in build/demo"
+	@echo "make test         every tier: lint, unit, sanity, integration, guest"
+	@echo "make lint|unit|sanity|integration|guest    one tier"
+	@echo "make clean        remove what these commands made in this directory"
+
+bootstrap:
+	@tests/bootstrap.sh
+
+bootstrap-system:
+	@tests/bootstrap.sh --system
+
+demo: bootstrap-system
+	$(NOX) -s demo
+
+test: bootstrap-system
+	$(NOX) -s lint unit sanity integration guest
+
+lint unit sanity integration: bootstrap
+	$(NOX) -s $@
+
+guest: bootstrap-system
+	$(NOX) -s guest
+
+clean:
+	rm -rf .venv .cache build

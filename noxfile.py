@@ -1,0 +1,130 @@
+"""The test tiers, one nox session each; `make test` calls them in this order.
+
+Sessions run in the environment that tests/bootstrap.sh made (.venv, pinned in requirements-test.txt), so that
+no tier installs anything of its own but ansible-test, which keeps its environments below .cache.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "unit", "sanity", "integration"]
+
+ROOT = Path(__file__).parent
+CACHE = ROOT / ".cache"
+BIN = Path(sys.executable).parent
+COLLECTION = Path("ansible_collections/linuxvhd/azure")
+WORKERS = "2"
+
+#: pip versions whose bootstrap script the supported releases of ansible-test ask for.
+PIP_BOOTSTRAP_VERSIONS = ("20_3_4", "21_3_1", "23_1_2", "24_2")
+
+
+def tool(name: str) -> str:
+    """The path of a tool of the test environment."""
+    return str(BIN / name)
+
+
+def path_environment() -> dict[str, str]:
+    """The test environment's tools first in PATH, then every Python that starts.
+
+    A version manager's shims stand in PATH for interpreters that they then refuse to start, and ansible-test
+    believes what it finds there: so shims are left out, and the interpreters behind them linked into one directory.
+    """
+    pythons = CACHE / "pythons"
+    shutil.rmtree(pythons, ignore_errors=True)
+    pythons.mkdir(parents=True)
+    for interpreter in sorted((Path.home() / ".pyenv/versions").glob("3.*/bin/python3.*[0-9]")):
+        link = pythons / interpreter.name
+        if not link.exists():
+            link.symlink_to(interpreter)
+    folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder).name != "shims"]
+    return {"PATH": os.pathsep.join([str(BIN), str(pythons), *folders])}
+
+
+def stage() -> Path:
+    """Copy the tracked and new files to where ansible-test wants a collection: a real directory of that name."""
+    target = CACHE / "stage" / COLLECTION
+    shutil.rmtree(target, ignore_errors=True)
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    ).stdout
+    for name in filter(None, listing.decode().split("\0")):
+        source = ROOT / name
+        if name.startswith(".ansible/") or not source.is_file():
+            continue
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, destination, follow_symlinks=False)
+    # A repository of its own: ansible-test would otherwise ask the one above, which ignores this directory.
+    subprocess.run(["git", "init", "-q", str(target)], check=True)
+    return target
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and static checks: Python, YAML, Ansible, spelling, changelog, the Python 3.6 promise."""
+    session.run(tool("ruff"), "check", "--no-cache", ".")
+    session.run(tool("ruff"), "format", "--no-cache", "--check", ".")
+    session.run(tool("vermin"), "--quiet", "--eval-annotations", "--no-tips", "-t=3.6-", "plugins")
+    session.run(tool("mypy"), "--cache-dir", str(CACHE / "mypy"), "plugins", "tests/unit", "tests/guests", "noxfile.py")
+    session.run(tool("yamllint"), "--strict", ".")
+    session.run(tool("codespell"))
+    session.run(tool("antsibull-changelog"), "lint")
+    session.run(tool("ansible-lint"), "--offline", "--strict", env=path_environment())
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The logic, over real files and generated input, without Ansible."""
+    session.run(tool("pytest"), "-q", "-n", WORKERS, *session.posargs)
+
+
+def ansible_test(session: nox.Session, command: str) -> None:
+    """Run ansible-test on a staged copy; a run that found nothing to test is a failure, not a success."""
+    target = stage()
+    home = CACHE / "ansible-test"
+    scripts = home / ".ansible/test/cache"
+    scripts.mkdir(parents=True, exist_ok=True)
+    for version in PIP_BOOTSTRAP_VERSIONS:
+        shutil.copy2(ROOT / "tests/tools/get_pip.py", scripts / f"get_pip_{version}.py")
+    session.chdir(target)
+    arguments = [tool("ansible-test"), command, "--local", "--requirements", "--color", "no", *session.posargs]
+    process = subprocess.Popen(
+        arguments,
+        env={**os.environ, **path_environment(), "HOME": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    skipped = False
+    assert process.stdout is not None
+    for line in process.stdout:
+        sys.stdout.write(line)
+        skipped = skipped or "All targets skipped" in line
+    if process.wait() != 0:
+        session.error(f"ansible-test {command} failed")
+    if skipped:
+        session.error(f"ansible-test {command} found nothing to test")
+
+
+@nox.session
+def sanity(session: nox.Session) -> None:
+    """ansible-test's sanity tests, in its own environments."""
+    ansible_test(session, "sanity")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Each module for real, through Ansible, on a temporary root: check, run, again, again in check."""
+    ansible_test(session, "integration")
