@@ -6,10 +6,12 @@ no tier installs anything of its own but ansible-test, which keeps its environme
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import nox
@@ -22,6 +24,9 @@ CACHE = ROOT / ".cache"
 BIN = Path(sys.executable).parent
 COLLECTION = Path("ansible_collections/linuxvhd/azure")
 WORKERS = "2"
+
+#: Scenarios of `make guest`, the longest first.
+GUEST_SCENARIOS = ("debian13_uefi", "default")
 
 #: pip versions whose bootstrap script the supported releases of ansible-test ask for.
 PIP_BOOTSTRAP_VERSIONS = ("20_3_4", "21_3_1", "23_1_2", "24_2")
@@ -128,3 +133,47 @@ def sanity(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Each module for real, through Ansible, on a temporary root: check, run, again, again in check."""
     ansible_test(session, "integration")
+
+
+@nox.session
+def guest(session: nox.Session) -> None:
+    """The playbooks on real guests. Two guests at a time: more would only take turns on two cores."""
+    scenarios = session.posargs or list(GUEST_SCENARIOS)
+    logs = CACHE / "molecule"
+    logs.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **path_environment(), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections")}
+
+    def run(scenario: str) -> tuple[str, int, float]:
+        started = time.monotonic()
+        with (logs / f"{scenario}.log").open("w") as log:
+            code = subprocess.run(
+                [tool("molecule"), "test", "--scenario-name", scenario],
+                cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            ).returncode  # fmt: skip
+        return scenario, code, time.monotonic() - started
+
+    failed = []
+    with concurrent.futures.ThreadPoolExecutor(max_workers=int(WORKERS)) as pool:
+        for scenario, code, seconds in pool.map(run, scenarios):
+            session.log(f"scenario {scenario}: {'passed' if code == 0 else 'FAILED'} in {seconds:.0f} s")
+            if code:
+                failed.append(scenario)
+                sys.stdout.write((logs / f"{scenario}.log").read_text())
+            else:
+                sys.stdout.write("".join(summary_lines((logs / f"{scenario}.log").read_text())))
+    if failed:
+        session.error(f"failed: {', '.join(failed)}; the logs are in {logs}")
+
+
+def summary_lines(text: str) -> list[str]:
+    """The lines of a scenario's log that say what was tested: play recaps and the verifier's result."""
+    return [line + "\n" for line in text.splitlines() if " ok=" in line or " passed" in line or " failed" in line]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Build a guest, prepare it twice, capture it: a fixed VHD in build/demo."""
+    session.run(
+        sys.executable, "-m", "guests.demo", *session.posargs,
+        env={**path_environment(), "PYTHONPATH": str(ROOT / "tests")},
+    )  # fmt: skip
