@@ -133,6 +133,8 @@ def sanity(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Each module for real, through Ansible, on a temporary root: check, run, again, again in check."""
     ansible_test(session, "integration")
+    session.chdir(ROOT)
+    session.run(tool("pytest"), "-q", "tests/distribution")
 
 
 @nox.session
