@@ -22,11 +22,18 @@ nox.options.sessions = ["lint", "unit", "sanity", "integration"]
 ROOT = Path(__file__).parent
 CACHE = ROOT / ".cache"
 BIN = Path(sys.executable).parent
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 COLLECTION = Path("ansible_collections/linuxvhd/azure")
 WORKERS = "2"
 
+#: Directories below tests that hold pytest's code.
+PYTEST_TIERS = ("chroot", "distribution", "guests", "proof", "tools", "unit", "upload")
+
 #: Scenarios of `make guest`, the longest first.
 GUEST_SCENARIOS = ("debian13_uefi", "default")
+
+#: What ansible-test does not see.
+NOT_STAGED = (".ansible/", "benchmarks/", "molecule/", "noxfile.py", *(f"tests/{name}/" for name in PYTEST_TIERS))
 
 #: pip versions whose bootstrap script the supported releases of ansible-test ask for.
 PIP_BOOTSTRAP_VERSIONS = ("20_3_4", "21_3_1", "23_1_2", "24_2")
@@ -37,7 +44,7 @@ def tool(name: str) -> str:
     return str(BIN / name)
 
 
-def path_environment() -> dict[str, str]:
+def path_environment(first: Path = BIN) -> dict[str, str]:
     """The test environment's tools first in PATH, then every Python that starts.
 
     A version manager's shims stand in PATH for interpreters that they then refuse to start, and ansible-test
@@ -51,11 +58,15 @@ def path_environment() -> dict[str, str]:
         if not link.exists():
             link.symlink_to(interpreter)
     folders = [folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder).name != "shims"]
-    return {"PATH": os.pathsep.join([str(BIN), str(pythons), *folders])}
+    return {"PATH": os.pathsep.join([str(first), str(pythons), *folders])}
 
 
 def stage() -> Path:
-    """Copy the tracked and new files to where ansible-test wants a collection: a real directory of that name."""
+    """Copy the tracked and new files to where ansible-test wants a collection: a real directory of that name.
+
+    Code that only ever runs beside pytest, on the controller's Python, stays out: ansible-test would hold it to
+    the oldest Python of a target. ruff and mypy check it.
+    """
     target = CACHE / "stage" / COLLECTION
     shutil.rmtree(target, ignore_errors=True)
     listing = subprocess.run(
@@ -66,7 +77,7 @@ def stage() -> Path:
     ).stdout
     for name in filter(None, listing.decode().split("\0")):
         source = ROOT / name
-        if name.startswith(".ansible/") or not source.is_file():
+        if name.startswith(NOT_STAGED) or not source.is_file():
             continue
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +106,11 @@ def unit(session: nox.Session) -> None:
     session.run(tool("pytest"), "-q", "-n", WORKERS, *session.posargs)
 
 
-def ansible_test(session: nox.Session, command: str) -> None:
-    """Run ansible-test on a staged copy; a run that found nothing to test is a failure, not a success."""
+def ansible_test(session: nox.Session, command: str, *options: str, program: str = tool("ansible-test")) -> None:
+    """Run ansible-test on a staged copy; a run that found nothing to test is a failure, not a success.
+
+    Without options it runs where it stands (--local).
+    """
     target = stage()
     home = CACHE / "ansible-test"
     scripts = home / ".ansible/test/cache"
@@ -104,10 +118,11 @@ def ansible_test(session: nox.Session, command: str) -> None:
     for version in PIP_BOOTSTRAP_VERSIONS:
         shutil.copy2(ROOT / "tests/tools/get_pip.py", scripts / f"get_pip_{version}.py")
     session.chdir(target)
-    arguments = [tool("ansible-test"), command, "--local", "--requirements", "--color", "no", *session.posargs]
+    arguments = [program, command, *(options or ("--local",)), "--requirements", "--color", "no", *session.posargs]
+    environment = path_environment(Path(program).parent)
     process = subprocess.Popen(
         arguments,
-        env={**os.environ, **path_environment(), "HOME": str(home)},
+        env={**os.environ, **environment, "HOME": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -135,6 +150,26 @@ def integration(session: nox.Session) -> None:
     ansible_test(session, "integration")
     session.chdir(ROOT)
     session.run(tool("pytest"), "-q", "tests/distribution")
+
+
+@nox.session
+@nox.parametrize("core", ("2.16", "2.18"))
+def compat(session: nox.Session, core: str) -> None:
+    """Sanity and integration on older releases of ansible-core; on 2.16 the target runs Python 3.6 if there is one."""
+    environment = CACHE / f"ansible-core-{core}"
+    program = environment / "bin/ansible-test"
+    if not program.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", f"ansible-core=={core}.*"]
+        subprocess.run(pip, check=True)
+    ansible_test(session, "sanity", program=str(program))
+    options: tuple[str, ...] = ()
+    if core == "2.16" and (CACHE / "pythons/python3.6").exists():
+        options = ("--controller", f"origin:python={PYTHON}", "--target", "controller:python=3.6")
+    else:
+        session.log("the target runs the controller's Python: no Python 3.6, or a release that does not support it")
+    session.chdir(ROOT)
+    ansible_test(session, "integration", *options, program=str(program))
 
 
 @nox.session
