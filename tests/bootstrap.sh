@@ -59,14 +59,15 @@ else
         echo "Python's venv and ensurepip modules are missing; install them and try again." >&2
         exit 1
     fi
-    for tool in $(sed -n 's/^# commands: //p' tests/guests/packages); do
+    commands=$(sed -n 's/^# commands: //p' tests/guests/packages)
+    for tool in $commands; do
         if [ -n "$wanted" ] && ! command -v "$tool" >/dev/null 2>&1; then
             missing="$missing $tool"
         fi
     done
     if [ -n "$missing" ]; then
         echo "These commands are missing:$missing" >&2
-        echo "On Debian they come from:" $wanted >&2
+        echo "On Debian they come from: $(echo "$wanted" | tr '\n' ' ')" >&2
         echo "Install your system's packages for them and try again." >&2
         exit 1
     fi
