@@ -1,12 +1,13 @@
 # Two commands do everything: `make demo` and `make test`. Each installs what it misses and calls nox.
 NOX = .venv/bin/nox --no-venv --reuse-existing-virtualenvs
 
-.PHONY: help demo test lint unit sanity integration guest bootstrap bootstrap-system clean
+.PHONY: help demo test docs lint unit sanity integration guest bootstrap bootstrap-system clean
 
 help:
 	@echo "make demo         build a Debian guest, prepare it, capture it: a fixed VHD in build/demo"
 	@echo "make test         every tier: lint, unit, sanity, integration, guest"
 	@echo "make lint|unit|sanity|integration|guest    one tier"
+	@echo "make docs         the documentation site, in build/docs"
 	@echo "make clean        remove what these commands made in this directory"
 
 bootstrap:
@@ -21,7 +22,7 @@ demo: bootstrap-system
 test: bootstrap-system
 	$(NOX) -s lint unit sanity integration guest
 
-lint unit sanity integration: bootstrap
+lint unit sanity integration docs: bootstrap
 	$(NOX) -s $@
 
 guest: bootstrap-system

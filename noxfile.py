@@ -214,3 +214,29 @@ def demo(session: nox.Session) -> None:
         sys.executable, "-m", "guests.demo", *session.posargs,
         env={**path_environment(), "PYTHONPATH": str(ROOT / "tests")},
     )  # fmt: skip
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation site, from docstrings, argument specs and docs/, in build/docs; a warning is an error."""
+    source = CACHE / "docs"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs/site", source)
+    for folder, pattern in (("guides", "guide_*.md"), ("pages", "*.md")):
+        (source / folder).mkdir()
+        for page in sorted((ROOT / "docs").glob(pattern)):
+            if page.name != "README.md" and not (folder == "pages" and page.name.startswith("guide_")):
+                shutil.copy2(page, source / folder)
+    for picture in (ROOT / "docs").glob("*/*.png"):
+        (source / picture.parent.name).mkdir(exist_ok=True)
+        shutil.copy2(picture, source / picture.parent.name)
+    reference = source / "reference"
+    reference.mkdir(mode=0o755)
+    session.run(
+        tool("antsibull-docs"), "collection", "--use-current", "--squash-hierarchy", "--fail-on-error",
+        "--dest-dir", str(reference), "linuxvhd.azure",
+        env={**path_environment(), "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".ansible/collections")},
+    )  # fmt: skip
+    output = str(ROOT / "build/docs")
+    session.run(tool("sphinx-build"), "-W", "--keep-going", "-q", "-b", "html", str(source), output)
+    session.log(f"open {output}/index.html")
