@@ -1,0 +1,95 @@
+"""cloud-init: datasource lists, merge order, module order."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import chrony_conf, cloudinit_conf
+
+OLD = """\
+cloud_init_modules:
+  - migrator
+  - growpart
+  - resizefs
+  - set_hostname
+
+cloud_config_modules:
+  - mounts
+  - disk_setup
+  - runcmd
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "one_line"),
+    [
+        ("datasource_list: [ Azure ]\n", ["Azure"], True),
+        ("datasource_list: ['NoCloud', \"Azure\", None]  # x\n", ["NoCloud", "Azure", "None"], True),
+        ("datasource_list:\n  - NoCloud\n  - Azure\n", ["NoCloud", "Azure"], False),
+        ("datasource_list:\n- Azure\n", ["Azure"], False),
+        ("datasource_list: [ Azure,\n  None ]\n", ["Azure", "None"], False),
+    ],
+)
+def test_datasource_list(text: str, names: list[str], one_line: bool) -> None:
+    found = cloudinit_conf.datasource_list("/x", text)
+    assert found is not None
+    assert (found.names, found.one_line) == (names, one_line)
+
+
+def test_the_last_file_wins() -> None:
+    files = [("/a", "datasource_list: [NoCloud]\n"), ("/b", "users: []\n"), ("/c", "datasource_list: [ Azure ]\n")]
+    found = cloudinit_conf.effective_datasources(files)
+    assert found is not None and found.path == "/c"
+    assert cloudinit_conf.effective_datasources([("/b", "#datasource_list: [x]\n")]) is None
+
+
+def test_what_we_write_is_what_we_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = cloudinit_conf.datasource_text(False)
+    assert yaml.safe_load(text) == {
+        "datasource_list": ["Azure"],
+        "datasource": {"Azure": {"apply_network_config": False}},
+    }
+    assert yaml.safe_load(cloudinit_conf.datasource_text(True)) == {"datasource_list": ["Azure"]}
+    assert yaml.safe_load(cloudinit_conf.kvp_text())["reporting"]["telemetry"] == {"type": "hyperv"}
+    assert cloudinit_conf.reports_kvp([("/a", cloudinit_conf.kvp_text())])
+    assert cloudinit_conf.logs_output([("/a", cloudinit_conf.logging_text())])
+    swap = yaml.safe_load(cloudinit_conf.swap_text("/mnt", "cloud-init.service"))
+    assert swap["disk_setup"]["ephemeral0"]["layout"] == [66, [33, 82]]
+    assert swap["mounts"][1][2] == "swap" and "x-systemd.requires=cloud-init.service" in swap["mounts"][1][3]
+
+
+def test_module_order_before_23() -> None:
+    yaml = pytest.importorskip("yaml")
+    after = yaml.safe_load(cloudinit_conf.move_modules(OLD))
+    assert after["cloud_init_modules"] == ["migrator", "growpart", "resizefs", "disk_setup", "mounts", "set_hostname"]
+    assert after["cloud_config_modules"] == ["runcmd"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "cloud_init_modules: [mounts]\n", "cloud_init_modules:\n - disk_setup\n - mounts\n"]
+)
+def test_module_order_left_alone(text: str) -> None:
+    assert cloudinit_conf.move_modules(text) == text
+
+
+def test_network_disabled_by_an_installer() -> None:
+    files = [("/s", "network: {config: disabled}\n"), ("/t", "network:\n  config: disabled\n"), ("/u", "network: {}\n")]
+    assert cloudinit_conf.network_disabled(files) == ["/s", "/t"]
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [("/usr/bin/cloud-init 22.4.2\n", (22, 4, 2)), ("cloud-init 0.7.9", (0, 7, 9)), ("", ())],
+)
+def test_version(text: str, version: tuple[int, ...]) -> None:
+    assert cloudinit_conf.parse_version(text) == version
+
+
+def test_chrony_gets_the_hosts_clock_once() -> None:
+    text = "pool 2.debian.pool.ntp.org iburst\nrefclock PHC /dev/ptp0 poll 2\nmakestep 1 3\n#refclock PHC /dev/ptp1\n"
+    after = chrony_conf.plan(text)
+    assert after == (
+        "pool 2.debian.pool.ntp.org iburst\n" + chrony_conf.REFCLOCK + "\nmakestep 1.0 -1\n#refclock PHC /dev/ptp1\n"
+    )
+    assert chrony_conf.plan("pool x") == "pool x\n" + chrony_conf.REFCLOCK + "\nmakestep 1.0 -1\n"
