@@ -994,7 +994,7 @@ _rule(
     "PKG-07",
     REQUIRED,
     "The tools that the agent calls are there",
-    "Install the missing commands (openssl, sfdisk, fdisk, mkfs, parted, chpasswd, sudo, sed, grep, ip, nft or iptables)",
+    "Install what is missing: openssl, sfdisk, fdisk, mkfs, parted, chpasswd, sudo, sed, grep, ip, nft or iptables.",
     "AGENT PROV WALA",
 )
 _rule(
