@@ -1,0 +1,150 @@
+"""Which test guests there are. A new one is a new entry here, not new code.
+
+Every guest is what an ordinary installation leaves behind, so it breaks Azure's rules in many places: a splash-like
+command line and no serial console, swap, device names or labels in /etc/fstab, a network tied to one NIC's name, no
+Hyper-V drivers in the initramfs (MODULES=dep, which Debian's installer calls "targeted"), a shell history with a
+password in it, accounts with passwords.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from guests.errors import GuestError
+
+MIB = 1024 * 1024
+
+#: The person who can log in and become root.
+USER = "anna"
+
+#: Packages of an installation with the tasks "SSH server" and "standard system utilities", without what only costs
+#: time here (man-db's triggers, mail). zstd is there because initramfs-tools otherwise falls back to gzip, which
+#: takes minutes under TCG.
+BASE_PACKAGES = (
+    "apparmor",
+    "bash-completion",
+    "bsdextrautils",
+    "ca-certificates",
+    "cron",
+    "dbus",
+    "e2fsprogs",
+    "init",
+    "iproute2",
+    "iputils-ping",
+    "kmod",
+    "less",
+    "libpam-systemd",
+    "logrotate",
+    "nano",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",
+    "rsyslog",
+    "sudo",
+    "systemd-timesyncd",
+    "udev",
+    "vim-tiny",
+    "wget",
+    "zstd",
+)
+
+#: What preparing an image installs. Downloaded into the guest's own /var/cache/apt/archives, so that a run needs no
+#: download; a package that a release does not have is left out there.
+OFFERED_PACKAGES = (
+    "azure-vm-utils",
+    "chrony",
+    "cloud-guest-utils",
+    "cloud-init",
+    "curl",
+    "eject",
+    "gdisk",
+    "hyperv-daemons",
+    "libpam-pwquality",
+    "openssl",
+    "parted",
+    "waagent",
+)
+
+FIRMWARE_PACKAGES = {
+    "bios": ("grub-pc",),
+    "uefi": ("grub-efi-amd64", "grub-efi-amd64-signed", "shim-signed", "efibootmgr", "dosfstools"),
+}
+INITRAMFS_PACKAGES = {"initramfs-tools": ("initramfs-tools",), "dracut": ("dracut",)}
+NETWORK_PACKAGES = {
+    "ifupdown": ("ifupdown", "isc-dhcp-client"),
+    "networkd": ("systemd-resolved",),
+    "networkmanager": ("network-manager",),
+    "netplan": ("netplan.io", "systemd-resolved"),
+}
+
+
+class Definition(NamedTuple):
+    """One guest. Sizes in MiB; odd_bytes makes the disk's size no whole number of MiB (a multiple of 512)."""
+
+    name: str
+    suite: str
+    firmware: str = "bios"
+    initramfs: str = "initramfs-tools"
+    network: str = "ifupdown"
+    fstab: str = "device"
+    cmdline: str = "quiet splash"
+    root_mib: int = 3584
+    swap_mib: int = 256
+    esp_mib: int = 128
+    odd_bytes: int = 3 * 512
+    packages: tuple[str, ...] = ()
+
+    @property
+    def generation(self) -> int:
+        """The Azure VM generation that can boot this disk: 1 is BIOS, 2 is UEFI."""
+        return 2 if self.firmware == "uefi" else 1
+
+    @property
+    def nic(self) -> str:
+        """The name udev gives the network card that guests.qemu puts into PCI slot 3 of this machine."""
+        return "enp0s3" if self.firmware == "uefi" else "ens3"
+
+    def all_packages(self) -> list[str]:
+        """Everything that is installed, sorted: the same definition always gives the same list."""
+        network = [
+            # Before Debian 12, systemd-resolved was part of the systemd package.
+            name
+            for name in NETWORK_PACKAGES[self.network]
+            if not (name == "systemd-resolved" and self.suite == "bullseye")
+        ]
+        return sorted(
+            {
+                "linux-image-amd64",
+                *BASE_PACKAGES,
+                *FIRMWARE_PACKAGES[self.firmware],
+                *INITRAMFS_PACKAGES[self.initramfs],
+                *network,
+                *self.packages,
+            }
+        )
+
+
+GUESTS = {
+    guest.name: guest
+    for guest in (
+        Definition("debian12-bios", "bookworm"),
+        Definition("debian13-uefi", "trixie", firmware="uefi", fstab="label", cmdline="quiet"),
+        Definition("debian11-bios", "bullseye"),
+        Definition("debian12-uefi", "bookworm", firmware="uefi"),
+        Definition("debian12-dracut", "bookworm", initramfs="dracut", fstab="label"),
+        Definition("debian12-networkmanager", "bookworm", network="networkmanager"),
+        Definition("debian13-networkd", "trixie", network="networkd", cmdline="quiet"),
+        Definition("debian13-netplan", "trixie", firmware="uefi", network="netplan", cmdline="quiet"),
+        Definition("debian13-dracut", "trixie", firmware="uefi", initramfs="dracut", cmdline="quiet"),
+        Definition("testing-uefi", "forky", firmware="uefi", network="networkd", cmdline="quiet"),
+    )
+}
+
+
+def find(name: str) -> Definition:
+    """The definition called name; GuestError names the ones there are."""
+    try:
+        return GUESTS[name]
+    except KeyError:
+        raise GuestError(f"There is no test guest called {name!r}; there are: {', '.join(GUESTS)}.") from None
