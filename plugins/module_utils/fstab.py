@@ -93,6 +93,11 @@ def is_swap(entry: Entry) -> bool:
     return entry.fstype == "swap"
 
 
+def is_zram(source: str) -> bool:
+    """True for compressed swap in memory, which is on no disk."""
+    return source.startswith("/dev/zram")
+
+
 def is_volatile(source: str) -> bool:
     """True for kernel names such as /dev/sda1, which another hypervisor gives to another disk (DISK-12)."""
     return bool(_VOLATILE.match(source))
@@ -112,10 +117,16 @@ def wants_uuid(source: str) -> bool:
     return source.count("/") == 2 and source != "/dev/shm"
 
 
-def plan(text: str, uuid_of: Callable[[str], Optional[str]], drop_swap: bool = True) -> Plan:
+def plan(
+    text: str,
+    uuid_of: Callable[[str], Optional[str]],
+    drop_swap: bool = True,
+    keep_zram: bool = False,
+) -> Plan:
     """Name file systems by UUID and, with drop_swap, leave out swap lines and the installer's comment above them.
 
     uuid_of(source) gives the file system UUID of a source as fstab names it, None where there is none.
+    keep_zram keeps the lines of compressed swap in memory.
     """
     fstab = parse(text)
     lines: List[Optional[str]] = list(fstab.lines)
@@ -125,7 +136,7 @@ def plan(text: str, uuid_of: Callable[[str], Optional[str]], drop_swap: bool = T
     for entry in fstab.entries:
         line = fstab.lines[entry.index]
         if is_swap(entry):
-            if drop_swap:
+            if drop_swap and not (keep_zram and is_zram(entry.source)):
                 dropped.append(line)
                 lines[entry.index] = None
                 above = entry.index - 1

@@ -1,0 +1,133 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan that makes cloud-init provision on Azure and nowhere else (CINIT-02 to CINIT-10, SWAP-02, SWAP-03).
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, edits, profiles, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+#: Used only where a file of somebody else names another datasource and is read later than ours.
+LAST_FILE = cloudinit_conf.FOLDER + "/zzz-azure_datasource.cfg"
+LOGGING_EXTRA = cloudinit_conf.FOLDER + "/06-azure-logging.cfg"
+
+#: From this release on the packaged module order is right (CINIT-03).
+ORDER_FIXED = (23,)
+
+
+class Plan(NamedTuple):
+    """changes to make; removed are the installers' files among them."""
+
+    changes: List[edits.Change]
+    version: Tuple[int, ...]
+    datasources_before: List[str]
+    removed: List[str]
+    warnings: List[str]
+
+
+def version(host: Host) -> Tuple[int, ...]:
+    """The installed version, read from the package's own file (starting it takes seconds); empty if unknown."""
+    for pattern in (
+        "/usr/lib/python3*/*-packages/cloudinit/version.py",
+        "/usr/lib/python2*/*-packages/cloudinit/version.py",
+    ):
+        for path in host.glob(pattern):
+            match = re.search(r"^__VERSION__\s*=\s*[\"']([^\"']+)", host.read(path, ""), re.M)
+            if match is not None:
+                return cloudinit_conf.parse_version(match.group(1))
+    return ()
+
+
+def _texts(host: Host) -> Dict[str, str]:
+    return {path: host.read(path) for path in cloudinit_conf.config_files(host)}
+
+
+def _merged(texts: Dict[str, str]) -> List[Tuple[str, str]]:
+    """(path, text) in the order in which cloud-init merges."""
+    main = [(path, text) for path, text in texts.items() if path == cloudinit_conf.MAIN]
+    return main + sorted((path, text) for path, text in texts.items() if path != cloudinit_conf.MAIN)
+
+
+def is_azure_only(texts: Dict[str, str]) -> bool:
+    found = cloudinit_conf.effective_datasources(_merged(texts))
+    return found is not None and found.one_line and found.names == ["Azure"]
+
+
+def network_managed(host: Host) -> bool:
+    """Whether cloud-init will write the network configuration at first boot."""
+    return not cloudinit_conf.network_disabled(_merged(_texts(host)))
+
+
+def _swap(host: Host, mount_point: str) -> List[edits.Change]:
+    """SWAP-02, and SWAP-03 as a drop-in of cloud-init's units alone."""
+    names = ("cloud-init-main.service", "cloud-init-local.service", "cloud-init-network.service", "cloud-init.service")
+    present = [name for name in names if units.state(host, name) != "absent"]
+    waits_for = "cloud-init-network.service" if "cloud-init-network.service" in present else "cloud-init.service"
+    changes = edits.plan_file(host, cloudinit_conf.SWAP_FILE, cloudinit_conf.swap_text(mount_point, waits_for))
+    drop_in = "[Service]\nEnvironment=CLOUD_CFG=%s\n" % cloudinit_conf.SWAP_FILE
+    for name in present + ["cloud-config.service", "cloud-final.service"]:
+        changes += edits.plan_file(host, "/etc/systemd/system/%s.d/azure-swap.conf" % name, drop_in)
+    return changes
+
+
+def plan(host: Host, params: Dict[str, Any]) -> Plan:
+    """What has to change; params are the options of the module cloud_init_azure."""
+    profile = profiles.select(host.os_release())
+    apply_network = params.get("apply_network_config")
+    if apply_network is None:
+        apply_network = profile.apply_network_config
+    installed = version(host)
+    texts = _texts(host)
+    before = cloudinit_conf.effective_datasources(_merged(texts))
+    wanted: Dict[str, str] = {}
+    wanted[params.get("datasource_file") or profile.datasource_file] = cloudinit_conf.datasource_text(apply_network)
+    removed = [path for path in cloudinit_conf.LEFTOVERS if host.exists(path) or host.is_link(path)]
+    if params.get("telemetry", True) and not cloudinit_conf.reports_kvp(_merged(texts)):
+        wanted[cloudinit_conf.KVP_FILE] = cloudinit_conf.kvp_text()
+    if not cloudinit_conf.logs_output(_merged(texts)):
+        target = LOGGING_EXTRA if cloudinit_conf.LOGGING_FILE in texts else cloudinit_conf.LOGGING_FILE
+        wanted[target] = cloudinit_conf.logging_text()
+    warnings: List[str] = []
+    main = texts.get(cloudinit_conf.MAIN, "")
+    if installed and installed < ORDER_FIXED and main:
+        moved = cloudinit_conf.move_modules(main)
+        if moved != main:
+            wanted[cloudinit_conf.MAIN] = moved
+        elif {"disk_setup", "mounts"} - {name.replace("-", "_") for name in cloudinit_conf.modules_in_init(main)}:
+            warnings.append(
+                "%s: disk_setup and mounts are not in cloud_init_modules, and the list has a form that is not edited; "
+                "add them there by hand." % cloudinit_conf.MAIN
+            )
+    after = {path: text for path, text in texts.items() if path not in removed}
+    after.update(wanted)
+    if not is_azure_only(after):
+        wanted[LAST_FILE] = cloudinit_conf.datasource_text(apply_network)
+    changes: List[edits.Change] = []
+    for path in sorted(wanted):
+        changes += edits.plan_file(host, path, wanted[path])
+    for path in removed + [cloudinit_conf.DISABLED_FILE]:
+        changes += edits.plan_file(host, path, None)
+    if params.get("swap"):
+        changes += _swap(host, params.get("mount_point") or profile.resource_mount_point)
+    disabled = cloudinit_conf.network_disabled(_merged(after))
+    if apply_network and disabled:
+        warnings.append(
+            "%s keeps cloud-init from configuring the network; the image relies on its own DHCP configuration."
+            % ", ".join(disabled)
+        )
+    return Plan(changes, installed, list(before.names) if before else [], removed, warnings)
+
+
+def verify(host: Host) -> None:
+    """AzurePrepError unless the files as they stand name Azure alone, on one line."""
+    if not is_azure_only(_texts(host)):
+        raise AzurePrepError(
+            "cloud-init's merged configuration does not name Azure as its only datasource; the old files were put back."
+        )

@@ -1,0 +1,171 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a running guest is asked before and after an edit: blkid, findmnt, sshd, visudo.
+
+The system's own tools judge a file before it counts; where a tool is not there (a bare tree), the caller's own
+reading has to do.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import os
+import re
+from typing import Callable, List, Optional, Sequence, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, fstab, sshd_config, sudoers
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+#: Candidates are judged here before they take the real file's place.
+FSTAB_CANDIDATE = "/run/linuxvhd-azure.fstab"
+SUDOERS_CANDIDATE = "/etc/.linuxvhd-azure.sudoers"
+
+
+def uuid_lookup(host: Host) -> Callable[[str], Optional[str]]:
+    """Ask blkid once; the result finds the file system UUID of a source of fstab."""
+    text = ""
+    if host.which("blkid"):
+        # -c /dev/null: the cache may name disks that are gone. Exit status 2 means that nothing was found.
+        text = host.run(["blkid", "-c", "/dev/null", "-o", "export"], check=False).stdout
+    return fstab.uuid_lookup(fstab.parse_blkid(text), host.resolve)
+
+
+def expect_text(host: Host, path: str, text: str) -> None:
+    """AzurePrepError where a file does not hold what was written."""
+    if host.read(path, "") != text:
+        raise AzurePrepError("%s does not hold what was written to it." % path)
+
+
+def daemon_reload(host: Host) -> None:
+    """Let systemd read fstab and units again, where it runs."""
+    if host.is_live and host.is_dir("/run/systemd/system") and host.which("systemctl"):
+        host.run(["systemctl", "daemon-reload"], check=False, timeout=120)
+
+
+def count_errors(text: str, rc: int) -> int:
+    """The number of errors that `findmnt --verify` counted (warnings do not count)."""
+    match = re.search(r"(\d+) parse errors?, (\d+) errors?", text)
+    if match is not None:
+        return int(match.group(1)) + int(match.group(2))
+    return 1 if rc else 0
+
+
+def check_fstab(host: Host, before: str, after: str, write: bool = True) -> None:
+    """Let findmnt judge a new fstab; AzurePrepError where it finds more errors than in the old one.
+
+    With write false (check mode) nothing is written, and so nothing is judged.
+    """
+    if not write or not host.is_live or not host.which("findmnt"):
+        return
+
+    def errors(text: str) -> Tuple[int, str]:
+        host.write(FSTAB_CANDIDATE, text, mode=0o600)
+        try:
+            result = host.run(["findmnt", "--verify", "--tab-file", FSTAB_CANDIDATE], check=False, timeout=60)
+        finally:
+            host.remove(FSTAB_CANDIDATE)
+        output = result.stdout + result.stderr
+        return count_errors(output, result.rc), output
+
+    old, _output = errors(before)
+    new, output = errors(after)
+    if new > old:
+        raise AzurePrepError("findmnt refuses the planned /etc/fstab, which was left as it was: %s" % output.strip())
+
+
+def sshd_accepts(host: Host) -> str:
+    """Why `sshd -t` refuses the configuration as it stands; "" where it accepts it."""
+    if not host.which("sshd"):
+        return "sshd is not installed"
+    result = host.run(["sshd", "-t"], check=False, timeout=60)
+    if result.rc != 0 and "privilege separation directory" in result.stderr:
+        # The directory belongs to the running service; a socket-activated server has none between sessions.
+        host.mkdir("/run/sshd")
+        result = host.run(["sshd", "-t"], check=False, timeout=60)
+    return "" if result.rc == 0 else (result.stderr or result.stdout).strip() or "sshd -t failed"
+
+
+def expect_sshd(host: Host, name: str, value: str) -> None:
+    """AzurePrepError where sshd refuses its configuration or does not use the value."""
+    refusal = sshd_accepts(host)
+    if refusal:
+        raise AzurePrepError("sshd refuses the changed configuration, the old one was put back: %s" % refusal)
+    now = sshd_config.parse_effective(host.run(["sshd", "-T"], timeout=60).stdout).get(name.lower())
+    if now is not None and now.lower() != value.lower():
+        raise AzurePrepError("sshd -T says %s %s, not %s; the old files were put back." % (name, now, value))
+
+
+def calling_user(host: Host) -> str:
+    """The user who called sudo; "" where it is root itself or a mounted image is edited."""
+    if not host.is_live:
+        return ""
+    user = os.environ.get("SUDO_USER", "")
+    return "" if user == "root" else user
+
+
+def groups_of(host: Host, user: str) -> List[str]:
+    """The names of a user's groups, by /etc/passwd and /etc/group."""
+    gid = ""
+    for line in host.read("/etc/passwd", "").split("\n"):
+        fields = line.split(":")
+        if len(fields) > 3 and fields[0] == user:
+            gid = fields[3]
+    found = []
+    for line in host.read("/etc/group", "").split("\n"):
+        fields = line.split(":")
+        if len(fields) > 3 and (fields[2] == gid or user in fields[3].split(",")):
+            found.append(fields[0])
+    return found
+
+
+def sudo_rule_change(host: Host, user: str, paths: Sequence[str]) -> List[edits.Change]:
+    """The rule that keeps `user` in sudo once targetpw and the rule for everybody are gone; empty where none is due.
+
+    A rule without password counts as enough. Any other does not: until now the password asked for was root's.
+    """
+    if not user or user == "root":
+        return []
+    groups = groups_of(host, user)
+    rules = [rule for path in paths for rule in sudoers.rules_for(host.read(path), user, groups)]
+    if any(re.search(r"NOPASSWD\s*:\s*ALL\s*$", rule) for rule in rules):
+        return []
+    path = "/etc/sudoers.d/zz-azure-prep-" + re.sub(r"[^A-Za-z0-9_-]", "_", user)
+    included = any(re.search(r"^\s*[#@]includedir\s+/etc/sudoers\.d\b", host.read(name), re.M) for name in paths)
+    if not included or not re.match(r"^[A-Za-z0-9_.-]+$", user):
+        raise AzurePrepError(
+            "sudo would lock the user %s out once targetpw is gone; give that user a rule with NOPASSWD first." % user
+        )
+    text = (
+        "# Written by the linuxvhd.azure collection: keeps the user who prepares this system in sudo.\n"
+        "%s ALL=(ALL:ALL) NOPASSWD: ALL\n" % user
+    )
+    return edits.plan_file(host, path, text, 0o440)
+
+
+def check_sudoers(host: Host, path: str, text: str) -> None:
+    """Let visudo judge a new sudoers file; AzurePrepError where it objects."""
+    if not host.which("visudo"):
+        return
+    host.write(SUDOERS_CANDIDATE, text, mode=0o440)
+    try:
+        result = host.run(["visudo", "-c", "-f", SUDOERS_CANDIDATE], check=False, timeout=60)
+    finally:
+        host.remove(SUDOERS_CANDIDATE)
+    if result.rc != 0:
+        raise AzurePrepError(
+            "visudo refuses the planned %s, which was left as it was: %s"
+            % (path, (result.stderr or result.stdout).strip())
+        )
+
+
+def expect_sudoers(host: Host) -> None:
+    """AzurePrepError where visudo objects to the policy as it stands."""
+    if host.which("visudo"):
+        result = host.run(["visudo", "-c"], check=False, timeout=60)
+        if result.rc != 0:
+            raise AzurePrepError(
+                "visudo refuses the changed policy, the old one was put back: %s"
+                % (result.stderr or result.stdout).strip()
+            )

@@ -1,0 +1,139 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take the time from the Azure host."""
+
+DOCUMENTATION = r"""
+---
+module: chrony_ptp
+short_description: Take the time from the Azure host
+description:
+  - Makes the host's PTP clock a reference clock of chrony, rules TIME-01 and TIME-02. Servers and pools stay as
+    a fallback.
+  - Writes the udev rule that gives the clock the stable name C(/dev/ptp_hyperv), unless the system brings one.
+  - chronyd ends when its clock device is missing. A drop-in therefore starts it on Hyper-V only, so that the
+    build VM boots without a failed unit.
+version_added: 0.1.0
+author:
+  - The linuxvhd.azure contributors (@linuxvhd)
+extends_documentation_fragment:
+  - linuxvhd.azure.attributes
+  - linuxvhd.azure.attributes.root
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  safe_file_operations:
+    support: full
+options:
+  path:
+    description: The configuration file. Without it the distribution's own.
+    type: path
+  unit:
+    description: The unit of chronyd, for the drop-in. Without it the one that is installed; an empty string for
+      no drop-in.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: TIME-01 | Follow the host's clock
+  linuxvhd.azure.chrony_ptp:
+"""
+
+RETURN = r"""
+path:
+  description: The configuration file.
+  returned: success
+  type: str
+  sample: /etc/chrony/chrony.conf
+unit:
+  description: The unit that got the drop-in.
+  returned: success
+  type: str
+  sample: chrony.service
+backup_files:
+  description: Copies of the old files.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import chrony_conf, edits, profiles, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+UDEV_RULE = "/etc/udev/rules.d/99-ptp_hyperv.rules"
+UDEV_TEXT = 'SUBSYSTEM=="ptp", ATTR{clock_name}=="hyperv", SYMLINK+="ptp_hyperv"\n'
+DROP_IN = (
+    "# Written by the linuxvhd.azure collection: chronyd ends where /dev/ptp_hyperv is missing.\n"
+    "[Unit]\nConditionVirtualization=microsoft\n\n[Service]\nRestart=on-failure\nRestartSec=5\n"
+)
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The options, as documented above."""
+    return {
+        "root": {"type": "path", "default": "/"},
+        "path": {"type": "path"},
+        "unit": {"type": "str"},
+    }
+
+
+def has_udev_rule(host: Host) -> bool:
+    """Whether the vendor, or we, already name the clock."""
+    folders = ("/etc/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+    return any(
+        "ptp_hyperv" in host.read(path)
+        for folder in folders
+        for path in host.glob(folder + "/*.rules")
+        if host.is_file(path)
+    )
+
+
+def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
+    """Configure the clock; see RETURN for the result."""
+    profile = profiles.select(host.os_release())
+    candidates = [profile.paths["chrony_conf"], "/etc/chrony/chrony.conf", "/etc/chrony.conf"]
+    existing = [path for path in candidates if host.is_file(path)]
+    path = params["path"] or (existing or candidates)[0]
+    if not host.is_file(path):
+        raise AzurePrepError("%s does not exist; install chrony first, or name the file in path." % path)
+    unit = params["unit"]
+    if unit is None:
+        unit = units.first_existing(host, profile.units["chrony"])
+    changes = edits.plan_file(host, path, chrony_conf.plan(host.read(path)))
+    if not has_udev_rule(host):
+        changes += edits.plan_file(host, UDEV_RULE, UDEV_TEXT)
+    if unit:
+        changes += edits.plan_file(host, "/etc/systemd/system/%s.d/azure.conf" % unit, DROP_IN)
+    backups: List[str] = [] if check_mode or not changes else edits.apply(host, changes)
+    return {
+        "changed": bool(changes),
+        "diff": edits.diffs(changes),
+        "path": path,
+        "unit": unit,
+        "backup_files": backups,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = run(module.params, Host(module.params["root"]), module.check_mode)
+    except AzurePrepError as exc:
+        module.fail_json(msg=str(exc), **exc.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

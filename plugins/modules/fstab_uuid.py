@@ -1,0 +1,109 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Name every file system in fstab by UUID."""
+
+DOCUMENTATION = r"""
+---
+module: fstab_uuid
+short_description: Name every file system in fstab by UUID
+description:
+  - Replaces kernel names (C(/dev/sda1)), labels and C(/dev/disk/by-id) links in C(/etc/fstab) by C(UUID=), rule
+    DISK-12.
+  - LVM volumes, UUIDs, PARTUUIDs, network file systems and removable media stay as they are; so do comments and
+    blanks.
+  - On the running system C(findmnt --verify) checks the new file before it takes the old one's place.
+version_added: 0.1.0
+author:
+  - The linuxvhd.azure contributors (@linuxvhd)
+extends_documentation_fragment:
+  - linuxvhd.azure.attributes
+  - linuxvhd.azure.attributes.root
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  safe_file_operations:
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: DISK-12 | Mount by UUID
+  linuxvhd.azure.fstab_uuid:
+"""
+
+RETURN = r"""
+replaced:
+  description: Old source to new source.
+  returned: success
+  type: dict
+  sample: {"/dev/vda1": "UUID=0d4c4d1e-3f5b-4a0c-9f57-3d5c3ad5e4f0"}
+unknown:
+  description: Sources that should have been replaced, but for which no UUID was found.
+  returned: success
+  type: list
+  elements: str
+  sample: [/dev/sdz1]
+backup_files:
+  description: Copies of the old files.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, fstab, guest
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+PATH = "/etc/fstab"
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The options, as documented above."""
+    return {"root": {"type": "path", "default": "/"}}
+
+
+def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
+    """Replace what moves by UUID=; see RETURN for the result."""
+    text = edits.read_optional(host, PATH) or ""
+    plan = fstab.plan(text, lambda source: None, drop_swap=False)
+    if plan.unknown:
+        plan = fstab.plan(text, guest.uuid_lookup(host), drop_swap=False)
+    changes = edits.plan_file(host, PATH, plan.after) if plan.replaced else []
+    backups: List[str] = []
+    if changes:
+        guest.check_fstab(host, text, plan.after, write=not check_mode)
+    if changes and not check_mode:
+        backups = edits.apply(host, changes, verify=lambda: guest.expect_text(host, PATH, plan.after))
+        guest.daemon_reload(host)
+    return {
+        "changed": bool(changes),
+        "diff": edits.diffs(changes),
+        "replaced": plan.replaced,
+        "unknown": plan.unknown,
+        "warnings": ["%s: no UUID was found for %s; it stays as it is." % (PATH, name) for name in plan.unknown],
+        "backup_files": backups,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = run(module.params, Host(module.params["root"]), module.check_mode)
+    except AzurePrepError as exc:
+        module.fail_json(msg=str(exc), **exc.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

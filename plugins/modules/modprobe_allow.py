@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Let drivers load that a blacklist keeps away."""
+
+DOCUMENTATION = r"""
+---
+module: modprobe_allow
+short_description: Let drivers load that a blacklist keeps away
+description:
+  - Takes the C(blacklist) lines and the C(install) lines that load nothing out of the modprobe configuration
+    for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and vfat off this way, and then
+    a VM on Azure cannot read its provisioning medium.
+  - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) takes
+    its place.
+  - Old files are kept outside C(/etc/modprobe.d), where a search for the module's name would find them.
+version_added: 0.1.0
+author:
+  - The linuxvhd.azure contributors (@linuxvhd)
+extends_documentation_fragment:
+  - linuxvhd.azure.attributes
+  - linuxvhd.azure.attributes.root
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  safe_file_operations:
+    support: full
+options:
+  modules:
+    description: The modules that must be able to load. Without it those that Azure needs.
+    type: list
+    elements: str
+  blacklist:
+    description: Modules that must not load by themselves. They are written to
+      C(/etc/modprobe.d/azure-blacklist.conf). Without it the vendors' list (floppy).
+    type: list
+    elements: str
+"""
+
+EXAMPLES = r"""
+- name: KERN-06 | Let the provisioning medium's drivers load
+  linuxvhd.azure.modprobe_allow:
+
+- name: Only udf, and no blacklist of our own
+  linuxvhd.azure.modprobe_allow:
+    modules: [udf]
+    blacklist: []
+"""
+
+RETURN = r"""
+blocked_before:
+  description: The lines that kept a module from loading.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+    module:
+      description: The module, with underscores.
+      type: str
+    line:
+      description: The line as written.
+      type: str
+  sample: [{"path": "/etc/modprobe.d/cis.conf", "module": "udf", "line": "install udf /bin/true"}]
+backup_files:
+  description: Copies of the old files.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, modprobe, profiles
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+BLACKLIST = "/etc/modprobe.d/azure-blacklist.conf"
+HEADER = "# Written by the linuxvhd.azure collection: no VM on Azure has these devices.\n"
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The options, as documented above."""
+    return {
+        "root": {"type": "path", "default": "/"},
+        "modules": {"type": "list", "elements": "str"},
+        "blacklist": {"type": "list", "elements": "str"},
+    }
+
+
+def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
+    """Let the modules load; see RETURN for the result."""
+    profile = profiles.select(host.os_release())
+    modules = profile.modprobe_allow if params["modules"] is None else params["modules"]
+    unwanted = profile.modprobe_blacklist if params["blacklist"] is None else params["blacklist"]
+    both = {modprobe.normalise(name) for name in modules} & {modprobe.normalise(name) for name in unwanted}
+    if both:
+        raise AzurePrepError("%s cannot be allowed and blacklisted at once." % ", ".join(sorted(both)))
+    blocked = modprobe.blocked(host, modules)
+    changes: List[edits.Change] = []
+    for path in sorted({block.path for block in blocked}):
+        after = modprobe.allow(host.read(path), modules)
+        own = path.startswith(("/etc/", "/run/"))
+        target = path if own else "/etc/modprobe.d/" + path.rsplit("/", 1)[1]
+        # A file of which nothing but blanks is left goes; one of the vendor must stay hidden.
+        changes += edits.plan_file(host, target, after if after.strip() or not own else None)
+    if unwanted:
+        text = HEADER + "".join("blacklist %s\n" % name for name in unwanted)
+        changes += edits.plan_file(host, BLACKLIST, text)
+    backups: List[str] = []
+    if changes and not check_mode:
+
+        def verify() -> None:
+            left = modprobe.blocked(host, modules)
+            if left:
+                raise AzurePrepError("%s still keeps %s from loading." % (left[0].path, left[0].module))
+
+        backups = edits.apply(host, changes, verify=verify)
+    return {
+        "changed": bool(changes),
+        "diff": edits.diffs(changes),
+        "blocked_before": [block._asdict() for block in blocked],
+        "backup_files": backups,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = run(module.params, Host(module.params["root"]), module.check_mode)
+    except AzurePrepError as exc:
+        module.fail_json(msg=str(exc), **exc.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

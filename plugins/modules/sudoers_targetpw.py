@@ -1,0 +1,134 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make sudo ask for the caller's own password."""
+
+DOCUMENTATION = r"""
+---
+module: sudoers_targetpw
+short_description: Make sudo ask for the caller's own password
+description:
+  - Takes C(targetpw), C(rootpw) and C(runaspw) out of the C(Defaults) of sudoers, and the rule C(ALL ALL=(ALL)
+    ALL) that is safe only with them, rule ACC-01. Azure gives the administrator a key and no root password.
+  - C(visudo -c) checks each file before it takes effect.
+  - The connecting user is not locked out. Where that user had sudo only through these lines, or typed root's
+    password until now, a rule for that user alone is written first. It goes when the image is deprovisioned.
+version_added: 0.1.0
+author:
+  - The linuxvhd.azure contributors (@linuxvhd)
+extends_documentation_fragment:
+  - linuxvhd.azure.attributes
+  - linuxvhd.azure.attributes.root
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+  safe_file_operations:
+    support: full
+options:
+  keep_user:
+    description: The user that must keep sudo, usually the one that Ansible connects as. Without it the user who
+      called sudo.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: ACC-01 | Ask for the caller's password
+  linuxvhd.azure.sudoers_targetpw:
+"""
+
+RETURN = r"""
+findings_before:
+  description: The lines that were against the rule.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+    line:
+      description: The statement, continued lines joined.
+      type: str
+  sample: [{"path": "/etc/sudoers", "line": "Defaults targetpw"}]
+rule_file:
+  description: The file with the rule for the connecting user; empty where none was needed.
+  returned: success
+  type: str
+  sample: /etc/sudoers.d/azure-prep-admin
+backup_files:
+  description: Copies of the old files.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
+"""
+
+from typing import Any, Dict, List
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, guest, sudoers
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+
+def argument_spec() -> Dict[str, Any]:
+    """The options, as documented above."""
+    return {"root": {"type": "path", "default": "/"}, "keep_user": {"type": "str"}}
+
+
+def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
+    """Take the lines out; see RETURN for the result."""
+    found = []
+    changes: List[edits.Change] = []
+    paths = sudoers.files(host)
+    for path in paths:
+        text = host.read(path)
+        findings = sudoers.findings(text)
+        found += [{"path": path, "line": finding.text} for finding in findings]
+        if findings:
+            changes += edits.plan_file(host, path, sudoers.plan(text), 0o440)
+    rule_file = ""
+    if changes:
+        user = params["keep_user"] or guest.calling_user(host)
+        rule = guest.sudo_rule_change(host, user, paths)
+        if rule:
+            rule_file = rule[0].path
+            changes = rule + changes
+    backups: List[str] = []
+    if changes and not check_mode:
+        for change in changes:
+            guest.check_sudoers(host, change.path, change.after or "")
+
+        def verify() -> None:
+            if any(sudoers.findings(host.read(path)) for path in sudoers.files(host)):
+                raise AzurePrepError("sudoers still asks for another user's password; the files were put back.")
+            guest.expect_sudoers(host)
+
+        backups = edits.apply(host, changes, verify=verify)
+    return {
+        "changed": bool(changes),
+        "diff": edits.diffs(changes),
+        "findings_before": found,
+        "rule_file": rule_file,
+        "backup_files": backups,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    try:
+        result = run(module.params, Host(module.params["root"]), module.check_mode)
+    except AzurePrepError as exc:
+        module.fail_json(msg=str(exc), **exc.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

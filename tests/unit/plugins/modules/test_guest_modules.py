@@ -1,0 +1,268 @@
+"""The guest-side modules on trees: check, run, again; every write can fail and leaves all of the old or the new."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FaultAt, write_tree
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.modules import (
+    chrony_ptp,
+    cloud_init_azure,
+    modprobe_allow,
+    os_disk_swap,
+    sshd_option,
+    sudoers_targetpw,
+    waagent_config,
+)
+
+DEBIAN = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
+UBUNTU = 'ID=ubuntu\nVERSION_ID="22.04"\nID_LIKE=debian\nPRETTY_NAME="Ubuntu 22.04"\n'
+
+TREE = {
+    "/etc/os-release": DEBIAN,
+    "/etc/waagent.conf": "# head\nProvisioning.Agent=auto\nResourceDisk.Format=y\n",
+    "/etc/modprobe.d/cis.conf": "install udf /bin/true\ninstall cramfs /bin/true\ninstall udf /bin/false\n",
+    "/etc/modprobe.d/udf.conf": "blacklist udf\n",
+    "/usr/lib/modprobe.d/vendor.conf": "blacklist hv_netvsc\n",
+    "/etc/ssh/sshd_config": "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM yes\n",
+    "/etc/ssh/sshd_config.d/60-cis.conf": "ClientAliveInterval 15\n",
+    "/etc/sudoers": "Defaults targetpw\nALL ALL=(ALL) ALL\nroot ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n",
+    "/etc/sudoers.d/joe": "joe ALL=(ALL) ALL\n",
+    "/etc/passwd": "root:x:0:0::/root:/bin/bash\njoe:x:1000:1000::/home/joe:/bin/bash\n",
+    "/etc/group": "joe:x:1000:\n",
+    "/etc/chrony/chrony.conf": "pool 2.debian.pool.ntp.org iburst\nmakestep 1 3\n",
+    "/usr/lib/systemd/system/chrony.service": "[Install]\nWantedBy=multi-user.target\n",
+    "/etc/cloud/cloud.cfg": "cloud_init_modules:\n - growpart\n - disk_setup\n - mounts\n",
+    "/etc/cloud/cloud.cfg.d/05_logging.cfg": "output: {all: '| tee -a /var/log/cloud-init-output.log'}\n",
+    "/etc/cloud/cloud.cfg.d/90_dpkg.cfg": "datasource_list: [ NoCloud, None ]\n",
+    "/etc/cloud/cloud.cfg.d/subiquity-disable-cloudinit-networking.cfg": "network: {config: disabled}\n",
+    "/etc/cloud/cloud-init.disabled": "",
+    "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
+    "/etc/fstab": "UUID=1 / ext4 defaults 0 1\n# swap was on /dev/vda5\nUUID=2 none swap sw 0 0\n"
+    "/swapfile none swap sw 0 0\n",
+    "/swapfile": "x",
+    "/etc/initramfs-tools/conf.d/resume": "RESUME=UUID=2\n",
+    "/etc/systemd/zram-generator.conf": "[zram0]\n",
+    "/etc/systemd/system/dev-vdb.swap": "[Swap]\nWhat=/dev/vdb\n",
+    "/etc/systemd/system/swap.target.wants/dev-vdb.swap": "-> ../dev-vdb.swap",
+}
+
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "waagent_config": (waagent_config, {"provisioner": "cloud-init", "settings": {"ResourceDisk.Format": False}}),
+    "modprobe_allow": (modprobe_allow, {}),
+    "sshd_option": (sshd_option, {"name": "ClientAliveInterval", "value": "180"}),
+    "sudoers_targetpw": (sudoers_targetpw, {"keep_user": "joe"}),
+    "chrony_ptp": (chrony_ptp, {}),
+    "cloud_init_azure": (cloud_init_azure, {}),
+    "os_disk_swap": (os_disk_swap, {}),
+}
+
+
+def params_of(module: Any, given: dict[str, Any]) -> dict[str, Any]:
+    found = {name: option.get("default") for name, option in module.argument_spec().items()}
+    return {**found, **given}
+
+
+def snapshot(host: Host) -> dict[str, str]:
+    """All files and links below the root but backups, as one comparable value."""
+    found = {}
+    for folder, _folders, names in os.walk(host.root):
+        for name in names:
+            path = os.path.join(folder, name)
+            inside = "/" + os.path.relpath(path, host.root)
+            if inside.startswith("/var/backups"):
+                continue
+            found[inside] = "-> " + os.readlink(path) if os.path.islink(path) else Path(path).read_text()
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_check_run_again(make_host, name: str) -> None:
+    module, given = CASES[name]
+    host = make_host(TREE)
+    before = snapshot(host)
+    planned = module.run(params_of(module, given), host, True)
+    assert planned["changed"] and planned["diff"]
+    assert snapshot(host) == before, "check mode wrote"
+    done = module.run(params_of(module, given), host, False)
+    assert done["changed"] and set(done) == set(planned)
+    assert [entry["after"] for entry in done["diff"]] == [entry["after"] for entry in planned["diff"]]
+    after = snapshot(host)
+    again = module.run(params_of(module, given), host, False)
+    assert not again["changed"] and not again["diff"]
+    assert snapshot(host) == after
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failure_at_any_step_leaves_the_old_files(make_host, tmp_path, name: str) -> None:
+    module, given = CASES[name]
+    counter = FaultAt()
+    host = make_host(TREE, fault=counter)
+    before = snapshot(host)
+    module.run(params_of(module, given), host, False)
+    after = snapshot(host)
+    assert counter.steps
+    for number in range(len(counter.steps)):
+        root = tmp_path / ("again%d" % number)
+        root.mkdir()
+        write_tree(root, TREE)
+        broken = Host(str(root), fault=FaultAt(number, OSError(28, "No space left on device")))
+        try:
+            module.run(params_of(module, given), broken, False)
+        except (AzurePrepError, OSError):
+            left = snapshot(Host(str(root)))
+            for path in set(left) | set(before):
+                assert left.get(path) in (before.get(path), after.get(path)), (number, path)
+
+
+def test_waagent_doubts(make_host) -> None:
+    host = make_host({"/etc/waagent.conf": "Provisioning.Agent=waagent\nProvisioning.UseCloudInit=y\n", **cloud_init()})
+    warnings = waagent_config.run(params_of(waagent_config, {}), host, True)["warnings"]
+    assert any("both provision" in text for text in warnings) and any("UseCloudInit" in text for text in warnings)
+    nobody = waagent_config.run(
+        params_of(waagent_config, {"provisioner": "cloud-init"}), make_host_again(make_host), True
+    )
+    assert any("nobody would provision" in text for text in nobody["warnings"])
+
+
+def make_host_again(make_host) -> Host:
+    host = make_host({})
+    host.remove("/usr/bin/cloud-init")
+    return host
+
+
+def cloud_init() -> dict[str, str]:
+    return {
+        "/usr/bin/cloud-init": "#!/bin/sh\n",
+        "/usr/lib/systemd/system/cloud-init-local.service": "[Install]\nWantedBy=cloud-init.target\n",
+        "/etc/systemd/system/cloud-init.target.wants/cloud-init-local.service": "-> /usr/lib/x",
+    }
+
+
+@pytest.fixture(autouse=True)
+def executable(monkeypatch) -> None:
+    """Files of a test tree are not executable; which() shall find them all the same, but for real commands."""
+    original = Host.which
+
+    def which(self: Host, name: str) -> str | None:
+        if name == "cloud-init" and self.is_file("/usr/bin/cloud-init"):
+            return "/usr/bin/cloud-init"
+        return original(self, name)
+
+    monkeypatch.setattr(Host, "which", which)
+
+
+def test_waagent_two_provisioners_named_is_a_sentence(make_host) -> None:
+    host = make_host(TREE)
+    given = {"provisioner": "waagent", "settings": {"Provisioning.Agent": "auto"}}
+    with pytest.raises(AzurePrepError, match="leave one of them out"):
+        waagent_config.run(params_of(waagent_config, given), host, False)
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "sentence"),
+    [
+        (waagent_config, {}, "install the agent"),
+        (sshd_option, {"name": "ClientAliveInterval", "value": "180"}, "install the SSH server"),
+        (sshd_option, {"name": "Bad Name", "value": "1"}, "no option of sshd_config"),
+        (chrony_ptp, {}, "install chrony"),
+        (cloud_init_azure, {}, "install cloud-init"),
+        (modprobe_allow, {"modules": ["floppy"]}, "allowed and blacklisted"),
+    ],
+)
+def test_what_is_missing_is_a_sentence(make_host, module: Any, given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(AzurePrepError, match=sentence):
+        module.run(params_of(module, given), make_host({"/etc/os-release": DEBIAN}), False)
+
+
+def test_modprobe_leaves_no_trace_of_the_name(make_host) -> None:
+    host = make_host(TREE)
+    result = modprobe_allow.run(params_of(modprobe_allow, {}), host, False)
+    assert len(result["blocked_before"]) == 4
+    assert host.read("/etc/modprobe.d/cis.conf") == "install cramfs /bin/true\n"
+    assert not host.exists("/etc/modprobe.d/udf.conf")
+    assert host.read("/etc/modprobe.d/vendor.conf").strip() == ""
+    assert host.read("/usr/lib/modprobe.d/vendor.conf") == "blacklist hv_netvsc\n"
+    assert "blacklist floppy" in host.read("/etc/modprobe.d/azure-blacklist.conf")
+
+
+def test_sudo_rule_for_the_connecting_user_comes_first(make_host) -> None:
+    host = make_host(TREE)
+    result = sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "joe"}), host, False)
+    assert result["rule_file"] == "/etc/sudoers.d/zz-azure-prep-joe"
+    assert result["diff"][0]["after_header"] == result["rule_file"]
+    assert "joe ALL=(ALL:ALL) NOPASSWD: ALL" in host.read(result["rule_file"])
+    assert host.stat(result["rule_file"]).st_mode & 0o777 == 0o440
+
+
+def test_sudo_user_with_a_rule_of_their_own_needs_none(make_host) -> None:
+    host = make_host({**TREE, "/etc/sudoers.d/joe": "joe ALL=(ALL) NOPASSWD:ALL\n"})
+    assert sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "joe"}), host, False)["rule_file"] == ""
+
+
+def test_sudo_refuses_to_lock_out(make_host) -> None:
+    host = make_host({**TREE, "/etc/sudoers": "Defaults targetpw\nALL ALL=(ALL) ALL\n"})
+    with pytest.raises(AzurePrepError, match="lock the user joe out"):
+        sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "joe"}), host, False)
+
+
+def test_cloud_init_on_debian(make_host) -> None:
+    host = make_host(TREE)
+    result = cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
+    assert result["datasources_before"] == ["NoCloud", "None"]
+    text = host.read("/etc/cloud/cloud.cfg.d/91-azure_datasource.cfg")
+    assert "datasource_list: [ Azure ]\n" in text and "apply_network_config: False" in text
+    assert result["removed"] == ["/etc/cloud/cloud.cfg.d/subiquity-disable-cloudinit-networking.cfg"]
+    assert not host.exists("/etc/cloud/cloud-init.disabled")
+    assert host.is_file("/etc/cloud/cloud.cfg.d/10-azure-kvp.cfg")
+
+
+def test_cloud_init_on_ubuntu_keeps_its_network(make_host) -> None:
+    host = make_host({**TREE, "/etc/os-release": UBUNTU})
+    cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
+    assert host.read("/etc/cloud/cloud.cfg.d/90_dpkg.cfg").endswith("datasource_list: [ Azure ]\n")
+    assert not host.exists("/etc/cloud/cloud.cfg.d/91-azure_datasource.cfg")
+
+
+def test_cloud_init_wins_over_a_file_that_is_read_later(make_host) -> None:
+    host = make_host({**TREE, "/etc/cloud/cloud.cfg.d/99-lab.cfg": "datasource_list:\n  - NoCloud\n"})
+    cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
+    assert "[ Azure ]" in host.read("/etc/cloud/cloud.cfg.d/zzz-azure_datasource.cfg")
+
+
+def test_cloud_init_old_module_order_and_swap(make_host) -> None:
+    host = make_host(
+        {
+            **TREE,
+            **cloud_init(),
+            "/usr/lib/python3/dist-packages/cloudinit/version.py": '__VERSION__ = "21.4"\n',
+            "/etc/cloud/cloud.cfg": "cloud_init_modules:\n  - migrator\ncloud_config_modules:\n  - mounts\n",
+        }
+    )
+    result = cloud_init_azure.run(params_of(cloud_init_azure, {"swap": True}), host, False)
+    assert result["version"] == "21.4"
+    assert "  - migrator\n  - disk_setup\n  - mounts\n" in host.read("/etc/cloud/cloud.cfg")
+    assert "x-systemd.requires=cloud-init.service" in host.read("/etc/cloud/cloud.cfg.d/00-azure-swap.cfg")
+    assert "CLOUD_CFG=" in host.read("/etc/systemd/system/cloud-init-local.service.d/azure-swap.conf")
+
+
+def test_swap_of_every_kind(make_host) -> None:
+    host = make_host(TREE)
+    result = os_disk_swap.run(params_of(os_disk_swap, {}), host, False)
+    assert result["swap_before"] == ["/swapfile", "UUID=2"] and result["initramfs_stale"]
+    assert host.read("/etc/fstab") == "UUID=1 / ext4 defaults 0 1\n"
+    assert host.read("/etc/initramfs-tools/conf.d/resume") == "RESUME=none\n"
+    assert not host.exists("/swapfile")
+    assert "zram0" not in host.read("/etc/systemd/zram-generator.conf")
+    assert not host.glob("/etc/systemd/system/*.swap") and not host.glob("/etc/systemd/system/swap.target.wants/*")
+
+
+def test_zram_can_stay(make_host) -> None:
+    host = make_host({"/etc/fstab": "/dev/zram0 none swap sw 0 0\n", "/etc/systemd/zram-generator.conf": "[zram0]\n"})
+    assert not os_disk_swap.run(params_of(os_disk_swap, {"keep_zram": True}), host, False)["changed"]
