@@ -1,0 +1,182 @@
+"""A prepared guest after a restart, looked at from outside: by SSH, with the system's own tools, and at its console.
+
+Nothing here calls the collection's code: a fault in it must not hide itself. The names carry the rules' IDs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+DRIVERS = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
+
+
+@pytest.fixture(scope="module")
+def cmdline(host: Host) -> list[str]:
+    """What the running kernel was given."""
+    return host.check_output("cat /proc/cmdline").split()
+
+
+@pytest.fixture(scope="module")
+def fstab(host: Host) -> list[list[str]]:
+    """The fields of each line of /etc/fstab that is no comment."""
+    lines = host.check_output("cat /etc/fstab").splitlines()
+    return [line.split() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
+@pytest.fixture(scope="module")
+def agent(host: Host) -> dict[str, str]:
+    """/etc/waagent.conf as the agent reads it: the last of equal keys wins."""
+    lines = host.check_output("cat /etc/waagent.conf").splitlines()
+    return dict(line.strip().split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+
+
+@pytest.fixture(scope="module")
+def cloud_config(host: Host) -> dict[str, object]:
+    """cloud-init's configuration as cloud-init itself merges it from cloud.cfg and cloud.cfg.d."""
+    code = (
+        "import json; from cloudinit import util; print(json.dumps(util.read_conf_with_confd('/etc/cloud/cloud.cfg')))"
+    )
+    merged: dict[str, object] = json.loads(host.check_output(f"python3 -c {shlex.quote(code)}"))
+    return merged
+
+
+@pytest.fixture(scope="module")
+def console() -> str:
+    """What the machine wrote to its first serial port since the last time it was started or restarted."""
+    directory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "guest"
+    log = Path(json.loads((directory / "guest.json").read_text())["serial_log"])
+    text = log.read_bytes().decode("utf-8", "replace")
+    # The restart's firmware and loader come after the last message of the system that went down.
+    return text.rpartition("reboot: Restarting system")[2]
+
+
+def test_disk_09_no_swap_on_the_os_disk(host: Host, fstab: list[list[str]]) -> None:
+    assert host.check_output("tail -n +2 /proc/swaps") == ""
+    assert [line for line in fstab if line[2] == "swap"] == []
+
+
+def test_disk_12_fstab_by_uuid(host: Host, fstab: list[list[str]]) -> None:
+    sources = {line[1]: line[0] for line in fstab}
+    assert sources["/"] == "UUID=" + host.check_output("findmnt -n -o UUID /")
+    assert [source for source in sources.values() if re.match(r"/dev/(sd|vd|xvd|nvme|hd)", source)] == []
+    # Exit status 0: findmnt found nothing wrong in the whole file.
+    host.run_expect([0], "findmnt --verify --verbose")
+
+
+def test_disk_12_no_initramfs_waits_for_the_swap_that_is_gone(host: Host) -> None:
+    """The installer's RESUME=UUID=... names the swap partition; without it the initramfs waits 30 seconds."""
+    resume = host.run("cat /etc/initramfs-tools/conf.d/resume").stdout
+    uuids = re.findall(r"^\s*RESUME=UUID=(\S+)", resume, re.MULTILINE)
+    for uuid in uuids:
+        host.run_expect([0], f"blkid --uuid {uuid}")
+
+
+def test_disk_16_uefi_fallback_loader(host: Host) -> None:
+    if not host.file("/sys/firmware/efi").exists:
+        pytest.skip("this guest has BIOS firmware")
+    names = host.check_output("find /boot/efi/EFI -ipath '*/boot/bootx64.efi'")
+    assert names, "a disk without firmware variables boots only from \\EFI\\BOOT\\BOOTX64.EFI"
+
+
+def test_kern_06_to_08_provisioning_media_can_be_mounted(host: Host) -> None:
+    for module in ("udf", "vfat", "isofs", "sr_mod"):
+        said = host.check_output(f"modprobe -n -v {module}")
+        assert "/bin/true" not in said
+        assert "/bin/false" not in said
+
+
+def test_kern_09_no_driver_of_hyper_v_is_blacklisted(host: Host) -> None:
+    assert not re.search(r"^\s*(blacklist|install)\s+hv_", host.check_output("modprobe --showconfig"), re.MULTILINE)
+
+
+def test_init_02_every_kernel_has_its_drivers(host: Host) -> None:
+    kernels = host.check_output("ls /boot | sed -n s/^vmlinuz-//p").split()
+    assert host.check_output("uname -r") in kernels
+    for kernel in kernels:
+        listed = host.check_output(f"lsinitramfs /boot/initrd.img-{kernel}")
+        built_in = host.check_output(f"cat /lib/modules/{kernel}/modules.builtin")
+        for driver in DRIVERS:
+            pattern = rf"/{driver}\.ko"
+            assert re.search(pattern, listed) or re.search(pattern, built_in), f"{driver} for {kernel}"
+
+
+def test_boot_01_kernel_console_on_the_serial_port(cmdline: list[str]) -> None:
+    consoles = [word for word in cmdline if word.startswith("console=")]
+    assert consoles[-1] == "console=ttyS0,115200n8"
+
+
+def test_boot_03_04_06_arguments(cmdline: list[str]) -> None:
+    assert "earlyprintk=ttyS0,115200" in cmdline
+    assert "rootdelay=300" in cmdline
+    assert not {"quiet", "rhgb", "crashkernel=auto"} & set(cmdline)
+    assert [word for word in cmdline if word.startswith("root=UUID=")]
+
+
+def test_boot_10_grub_draws_its_menu_on_the_serial_port(console: str) -> None:
+    assert "GNU GRUB" in console
+
+
+def test_boot_01_messages_and_a_login_prompt_on_the_serial_port(console: str) -> None:
+    assert "Linux version" in console
+    assert re.search(r"ttyS0\s+\S* ?login: ", console) or " login: " in console
+
+
+def test_boot_16_login_prompt_is_a_running_service(host: Host) -> None:
+    assert host.service("serial-getty@ttyS0").is_running
+
+
+def test_ssh_01_02_server_starts_at_boot_and_keeps_sessions(host: Host) -> None:
+    assert host.service("ssh").is_enabled or host.service("ssh.socket").is_enabled
+    effective = host.check_output("sshd -T").splitlines()
+    assert "clientaliveinterval 180" in effective
+
+
+def test_acc_01_sudo_asks_for_the_callers_own_password(host: Host) -> None:
+    host.run_expect([0], "visudo -c")
+    assert host.run("grep -rhE '^[[:space:]]*Defaults.*targetpw' /etc/sudoers /etc/sudoers.d").stdout == ""
+
+
+@pytest.mark.parametrize("name", ["waagent", "cloud-init", "hyperv-daemons", "gdisk", "cloud-guest-utils", "eject"])
+def test_pkg_03_11_12_packages(host: Host, name: str) -> None:
+    assert host.package(name).is_installed
+
+
+def test_agent_01_starts_at_boot(host: Host) -> None:
+    assert host.service("walinuxagent").is_enabled
+
+
+def test_agent_04_06_cloud_init_provisions_and_the_agent_leaves_the_resource_disk_alone(agent: dict[str, str]) -> None:
+    assert agent["Provisioning.Agent"] in ("cloud-init", "auto")
+    assert agent["ResourceDisk.Format"] == "n"
+    assert agent.get("ResourceDisk.EnableSwap", "n") == "n"
+
+
+def test_agent_08_09_root_password_host_keys_and_disk_time_out(agent: dict[str, str]) -> None:
+    assert agent.get("Provisioning.DeleteRootPassword", "y") == "y"
+    assert agent.get("Provisioning.RegenerateSshHostKeyPair", "y") == "y"
+    assert agent.get("OS.RootDeviceScsiTimeout") == "300"
+
+
+def test_cinit_02_azure_is_the_only_source(cloud_config: dict[str, object]) -> None:
+    assert [name for name in cloud_config["datasource_list"] if name != "None"] == ["Azure"]  # type: ignore[attr-defined]
+
+
+def test_cinit_10_cloud_init_is_not_disabled(host: Host, cmdline: list[str]) -> None:
+    assert not host.file("/etc/cloud/cloud-init.disabled").exists
+    assert "cloud-init=disabled" not in cmdline
+
+
+def test_time_01_a_clock_is_kept_and_chrony_runs_without_hyper_v(host: Host) -> None:
+    assert host.service("chrony").is_running
+    assert "ptp_hyperv" in host.check_output("cat /etc/chrony/chrony.conf /etc/chrony/conf.d/* /dev/null")
+
+
+def test_nothing_failed_at_boot(host: Host) -> None:
+    assert host.check_output("systemctl --failed --plain --no-legend") == ""
