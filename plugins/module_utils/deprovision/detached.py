@@ -1,0 +1,300 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker that outlives the SSH session, and the one that waits for it.
+
+The module copies its own code into /run (memory, never the disk), starts the worker in a unit of its own, and waits
+for the result file. Whoever waits may be killed at any time: the worker goes on, prints its result on the serial
+console, and powers off when asked to.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from typing import Any, Dict, List, Optional
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import process
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live, Process, lineage, processes
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+RUN_DIRECTORY = "/run/azure-deprovision"
+
+#: Seconds in which a worker must have taken its lock after it was started.
+START_TIMEOUT = 60.0
+
+#: Seconds that the session keeps after the result was picked up, for it to travel and for Ansible to tidy up.
+GRACE = 3.0
+
+#: First word of the line on the serial console.
+CONSOLE_MARK = "AZURE-DEPROVISION-RESULT"
+
+_PACKAGE = "ansible_collections"
+
+_WORKER = """\
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, %r)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.detached import work
+work(%r)
+"""
+
+
+class Spool:
+    """The files in /run that worker and waiter share. directory: another one in tests."""
+
+    def __init__(self, directory: str = RUN_DIRECTORY) -> None:
+        self.directory = directory
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    def read(self, name: str) -> Optional[Dict[str, Any]]:
+        try:
+            with open(self.file(name), "rb") as stream:
+                value = json.loads(stream.read().decode("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+    def write(self, name: str, value: Dict[str, Any]) -> None:
+        temporary = self.file(".%s.%d" % (name, os.getpid()))
+        with open(temporary, "wb") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.write(json.dumps(value, sort_keys=True).encode("ascii"))
+        os.rename(temporary, self.file(name))
+
+    def is_locked(self) -> bool:
+        """True while a worker lives."""
+        try:
+            with open(self.file("lock"), "rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as exc:
+            return exc.errno in (errno.EAGAIN, errno.EACCES)
+        return False
+
+
+def copy_code(target: str) -> None:
+    """Write the sources of this package's loaded modules below target, wherever they were loaded from (a zip)."""
+    for name, module in sorted(sys.modules.items()):
+        if name != _PACKAGE and not name.startswith(_PACKAGE + "."):
+            continue
+        loader = getattr(getattr(module, "__spec__", None), "loader", None)
+        if loader is None or not hasattr(loader, "get_source"):
+            continue
+        is_package = hasattr(module, "__path__")
+        if not is_package and ".module_utils." not in name:
+            continue
+        try:
+            source = "" if name.count(".") < 5 and is_package else (loader.get_source(name) or "")
+        except (ImportError, OSError):
+            continue
+        parts = name.split(".")
+        path = os.path.join(target, *parts)
+        path = os.path.join(path, "__init__.py") if is_package else path + ".py"
+        folder = os.path.dirname(path)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, 0o700)
+        with open(path, "wb") as stream:
+            stream.write(source.encode("utf-8"))
+
+
+def start(spool: Spool, spec: Dict[str, Any], host: Host) -> str:
+    """Start the worker in a unit of its own, or in a session of its own without systemd. Returns how."""
+    shutil.rmtree(spool.directory, ignore_errors=True)
+    os.makedirs(spool.directory, 0o700)
+    copy_code(spool.file("lib"))
+    spool.write("spec.json", spec)
+    with open(spool.file("worker.py"), "w") as stream:
+        stream.write(_WORKER % (spool.file("lib"), spool.directory))
+    # -I would drop the environment and the user's site directory, but also forbid sys.path[0]; -E -s is what is meant.
+    argv = [sys.executable or "/usr/bin/python3", "-B", "-E", "-s", spool.file("worker.py")]
+    if os.path.isdir("/run/systemd/system") and host.which("systemd-run"):
+        unit = "azure-deprovision-" + str(spec.get("token", ""))[:16]
+        for extra in (["--collect", "--no-block"], ["--no-block"], []):
+            line = ["systemd-run", "--quiet", "--unit", unit] + extra + argv
+            if host.run(line, check=False, timeout=60).rc == 0:
+                return "systemd-run, unit %s" % unit
+    with open(os.devnull, "r+b") as null:
+        subprocess.Popen(argv, stdin=null, stdout=null, stderr=null, close_fds=True, start_new_session=True, cwd="/")
+    return "a session of its own"
+
+
+def wait(spool: Spool, token: str, timeout: float, poll: float = 0.2) -> Dict[str, Any]:
+    """The result of the worker with this token. Raises where it died, or does not end in time."""
+    begin = time.monotonic()
+    while True:
+        result = spool.read("result.json")
+        if result is not None and result.get("token") == token:
+            spool.write("collected.json", {"pid": os.getpid()})
+            return result
+        progress = spool.read("progress.json") or {}
+        age = time.monotonic() - begin
+        if not spool.is_locked() and (progress or age > START_TIMEOUT):
+            # Between result and unlock there is a moment: look once more before saying that it died.
+            result = spool.read("result.json")
+            if result is None or result.get("token") != token:
+                raise AzurePrepError(
+                    "The deprovisioning process ended too early, at: %s. Run again; it completes what is left. %s"
+                    % (progress.get("step", "its start"), _tail(spool))
+                )
+        if age > timeout:
+            raise AzurePrepError(
+                "Deprovisioning is not done after %d seconds; it is at: %s. It goes on by itself and prints its result "
+                "on the serial console." % (timeout, progress.get("step", "its start"))
+            )
+        time.sleep(poll)
+
+
+def _tail(spool: Spool) -> str:
+    try:
+        with open(spool.file("worker.log"), "rb") as stream:
+            return stream.read().decode("utf-8", "replace").strip()[-500:]
+    except OSError:
+        return ""
+
+
+def collect_or_start(params: Dict[str, Any], host: Host, spool: Spool) -> Dict[str, Any]:
+    """Wait for the run with this token if there is one (a link that was lost and came back), else begin it."""
+    token = params["token"]
+    known = spool.read("spec.json")
+    finished = spool.read("result.json")
+    if finished is not None and finished.get("token") == token:
+        spool.write("collected.json", {"pid": os.getpid()})
+        return finished
+    if spool.is_locked():
+        if known is None or known.get("token") != token:
+            raise AzurePrepError(
+                "Another deprovisioning of this machine is running (at: %s). Wait until it is done."
+                % (spool.read("progress.json") or {}).get("step", "its start")
+            )
+        return wait(spool, token, params["timeout"])
+    start(spool, params, host)
+    return wait(spool, token, params["timeout"])
+
+
+def own_paths() -> List[str]:
+    """Where the module's own code lies now: it must stay until the module has ended."""
+    found = []
+    for path in {os.path.abspath(entry) for entry in sys.path if entry} | {os.path.abspath(sys.argv[0] or "/")}:
+        parts = path.split("/")
+        for base in (["", "tmp"], ["", "var", "tmp"]):
+            if parts[: len(base)] == base and len(parts) > len(base):
+                found.append("/".join(parts[: len(base) + 1]))
+        for index, part in enumerate(parts):
+            if part.startswith(("ansible-tmp-", "ansible_")):
+                found.append("/".join(parts[: index + 1]))
+    return sorted(set(found))
+
+
+# -- the worker -----------------------------------------------------------------------------------------------------
+
+
+def work(directory: str) -> None:
+    """The detached process: do it, hand over the result, then the end (see process.after_result)."""
+    spool = Spool(directory)
+    log = open(spool.file("worker.log"), "ab", buffering=0)  # noqa: SIM115  stays open for the life of the process
+    for descriptor in (1, 2):
+        os.dup2(log.fileno(), descriptor)
+    lock = open(spool.file("lock"), "wb")  # noqa: SIM115  held for the life of the process
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    spec = spool.read("spec.json") or {}
+
+    def note(step: str) -> None:
+        spool.write("progress.json", {"token": spec.get("token"), "step": step, "time": time.time()})
+
+    note("start")
+    host = Host("/")
+    live = Live(host, spec.get("pids", []))
+    context = None
+    try:
+        if spec.get("specialized"):
+            result = process.specialize(host, False)
+        else:
+            options = spec["options"]
+            options = Options(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+            context = Context(host, options, spec.get("protected", []))
+            result = process.run(host, context, live, note)
+    except AzurePrepError as exc:
+        result = {"error": str(exc), "checks": [], "removed": [], "changed": True, "actions": live.actions}
+    result["token"] = spec.get("token")
+    spool.write("result.json", result)
+    good = "error" not in result and process.failure_sentence(result) is None
+    _await_collection(spool, float(spec.get("collect_timeout", 60)))
+    to_console(console_line(result))
+    if good and context is not None:
+        again = process.after_result(context, live, bool(spec.get("poweroff")), str(spec.get("free_space", "leave")))
+        left = [check for check in again if not check.ok]
+        if left:
+            good = False
+            to_console("%s %s" % (CONSOLE_MARK, json.dumps({"ok": False, "left": [c.evidence for c in left]})))
+    if good and spec.get("poweroff"):
+        live.power_off()
+    if not spec.get("keep_spool"):
+        shutil.rmtree(spool.directory, ignore_errors=True)
+
+
+def _await_collection(spool: Spool, timeout: float) -> bool:
+    """Wait until the result was picked up and the one who did has ended; False after the timeout."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        collected = spool.read("collected.json")
+        if collected is not None:
+            pid = int(collected.get("pid", 0))
+            while time.monotonic() < end and pid > 1 and os.path.exists("/proc/%d" % pid):
+                time.sleep(0.1)
+            time.sleep(GRACE)
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def console_line(result: Dict[str, Any]) -> str:
+    """The result in one line of at most a few hundred bytes, ASCII."""
+    failed = [check for check in result.get("checks", []) if not check["ok"]]
+    summary = {
+        "ok": "error" not in result and not failed,
+        "checks": len(result.get("checks", [])),
+        "failed": [check["id"] for check in failed],
+        "removed": len(result.get("removed", [])),
+        "removed_bytes": result.get("removed_bytes", 0),
+    }
+    if "error" in result:
+        summary["error"] = str(result["error"])[:400]
+    return "%s %s" % (CONSOLE_MARK, json.dumps(summary, sort_keys=True))
+
+
+def to_console(line: str) -> None:
+    """Write a line to the serial console without ever waiting for it."""
+    for path in ("/dev/console", "/dev/ttyS0", "/dev/ttyAMA0"):
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            os.write(descriptor, ("\r\n" + line + "\r\n").encode("ascii", "replace"))
+        except OSError:
+            # A console that nobody reads must not hold up the end.
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def session_pids() -> List[int]:
+    """The processes between this module and init: the session that waits for the result."""
+    return lineage(os.getpid())
+
+
+def session_processes() -> List[Process]:
+    """The same, with their owners: the SSH server's process of a session runs under the account that is connected."""
+    wanted = set(session_pids())
+    return [info for info in processes() if info.pid in wanted]

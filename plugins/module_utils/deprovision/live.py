@@ -1,0 +1,268 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What only a running system needs: services that would write again, sessions, the agent's and cloud-init's tools.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import os
+import re
+import signal
+import time
+from typing import List, NamedTuple, Optional, Sequence, Set
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+
+#: Seconds after which a tool that hangs is given up; its work is then done natively like everything it leaves.
+TOOL_TIMEOUT = 180
+
+#: Services that start jobs, install packages or provision. Timers are stopped all together.
+QUIET_SERVICES = (
+    "waagent",
+    "walinuxagent",
+    "cron",
+    "crond",
+    "cronie",
+    "atd",
+    "anacron",
+    "unattended-upgrades",
+    "packagekit",
+    "apt-daily",
+    "apt-daily-upgrade",
+    "dnf-makecache",
+    "abrtd",
+    "systemd-random-seed",
+)
+
+#: Services that write logs.
+LOG_SERVICES = ("rsyslog", "syslog-ng", "syslog", "sysstat", "acct", "psacct")
+
+_HISTORY_PROGRAMS_TEXT = (
+    "bash zsh fish ksh ksh93 mksh sh dash ash tcsh csh xonsh nu python python3 ipython mysql mariadb psql sqlite3 "
+    "less more vi vim vim.basic vim.tiny nvim nano redis-cli mongosh irb node gdb su sudo screen tmux"
+)
+
+#: Programs that write a history when they are told to end; they are killed without being told.
+HISTORY_PROGRAMS = frozenset(_HISTORY_PROGRAMS_TEXT.split())
+
+_JOURNALD_DROP_IN = "/run/systemd/journald.conf.d/99-azure-deprovision.conf"
+
+
+class Process(NamedTuple):
+    """One process: effective UID, parent, name (at most 15 bytes), and whether it has a terminal."""
+
+    pid: int
+    ppid: int
+    uid: int
+    comm: str
+    has_terminal: bool
+
+
+def processes() -> List[Process]:
+    """All processes of this system, from proc(5)."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open("/proc/%s/stat" % name, "rb") as stream:
+                line = stream.read().decode("utf-8", "replace")
+            uid = os.stat("/proc/" + name).st_uid
+        except OSError:
+            continue
+        match = re.match(r"\d+ \((.*)\) (.*)", line, re.DOTALL)
+        if match:
+            fields = match.group(2).split()
+            found.append(Process(int(name), int(fields[1]), uid, match.group(1), fields[4] != "0"))
+    return found
+
+
+def lineage(pid: int) -> List[int]:
+    """A process and its ancestors, init left out."""
+    parents = {process.pid: process.ppid for process in processes()}
+    found: List[int] = []
+    while pid > 1 and pid not in found:
+        found.append(pid)
+        pid = parents.get(pid, 0)
+    return found
+
+
+class Live:
+    """Acts on the running system and writes down, in actions, what it ran."""
+
+    def __init__(self, host: Host, protected_pids: Sequence[int] = ()) -> None:
+        self.host = host
+        self.protected_pids: Set[int] = set(protected_pids)
+        self.actions: List[str] = []
+        self.systemd = os.path.isdir("/run/systemd/system") and host.which("systemctl") is not None
+
+    def _run(self, argv: Sequence[str], timeout: float = 90) -> Optional[CommandResult]:
+        """Run a command whose failure is judged by the checks, not by its exit status; None where it is missing."""
+        if self.host.which(argv[0]) is None:
+            return None
+        try:
+            result = self.host.run(argv, check=False, timeout=timeout)
+        except AzurePrepError as exc:
+            self.actions.append("%s: %s" % (" ".join(argv), exc))
+            return None
+        self.actions.append("%s: exit status %d" % (" ".join(argv), result.rc))
+        return result
+
+    def _stop(self, services: Sequence[str]) -> None:
+        if self.systemd:
+            result = self.host.run(
+                ["systemctl", "list-units", "--plain", "--no-legend", "--all", "--type=service,socket"],
+                check=False,
+                timeout=60,
+            )
+            loaded = {line.split()[0] for line in result.stdout.split("\n") if line.split()}
+            units = [name + kind for name in services for kind in (".socket", ".service") if name + kind in loaded]
+            if units:
+                self._run(["systemctl", "stop"] + units, timeout=150)
+            return
+        for name in services:
+            if self.host.exists("/etc/init.d/" + name):
+                self._run(["service", name, "stop"])
+
+    def quiesce(self) -> None:
+        """Stop what would start jobs, install packages, provision, or save a random seed at shutdown."""
+        if self.systemd:
+            self._run(["systemctl", "stop", "*.timer"])
+        self._stop(QUIET_SERVICES)
+
+    def silence_logs(self) -> None:
+        """From here on nothing reaches the disk's logs: the journal is kept in memory, loggers are stopped."""
+        if self.systemd:
+            self.host.write(_JOURNALD_DROP_IN, "[Journal]\nStorage=volatile\nForwardToSyslog=no\n")
+            self._run(["systemctl", "restart", "systemd-journald"])
+        self._stop(LOG_SERVICES)
+        try:
+            pid = int(self.host.read("/run/auditd.pid", self.host.read("/var/run/auditd.pid", "")).strip() or 0)
+        except ValueError:
+            pid = 0
+        if pid > 1:
+            # The unit of auditd refuses to be stopped by systemctl; the signal is its documented way.
+            self._kill([pid], signal.SIGTERM)
+            self.actions.append("auditd: stopped")
+
+    # -- tools of others -----------------------------------------------------------------------------------------
+
+    def clean_cloud_init(self, context: Context) -> None:
+        """cloud-init clean with every option that this version offers (CLEAN-04)."""
+        usage = self._run(["cloud-init", "clean", "--help"], timeout=TOOL_TIMEOUT)
+        if usage is None:
+            return
+        argv = ["cloud-init", "clean", "--logs", "--seed"]
+        if "--configs" in usage.stdout:
+            argv += ["--configs", "all"] if context.cloud_init_network else ["--configs", "ssh_config"]
+        if "--machine-id" in usage.stdout and context.options.machine_id != "keep":
+            argv.append("--machine-id")
+        self._run(argv, timeout=TOOL_TIMEOUT)
+
+    def unregister(self) -> None:
+        """Give back subscriptions while the network is there (CLEAN-17, REPO-02)."""
+        for argv in (
+            ["insights-client", "--unregister"],
+            ["subscription-manager", "unregister"],
+            ["subscription-manager", "clean"],
+            ["SUSEConnect", "--de-register"],
+            ["SUSEConnect", "--cleanup"],
+            ["pro", "detach", "--assume-yes"],
+        ):
+            self._run(argv, timeout=TOOL_TIMEOUT)
+
+    def run_agent(self, context: Context) -> List[str]:
+        """waagent -force -deprovision(+user). Returns sentences; its exit status proves nothing (section 4.4)."""
+        if context.agent is None:
+            return []
+        keeps = [account for account in context.removed_accounts if not acc.home_is_removable(account, [])]
+        user = "+user" if context.options.user and not keeps else ""
+        result = self._run([context.agent, "-force", "-deprovision" + user], timeout=TOOL_TIMEOUT)
+        if result is None:
+            return ["The agent's own deprovision did not end; everything that it does was done without it."]
+        output = result.stdout + result.stderr
+        notes = []
+        for line in output.split("\n"):
+            if "Failed to run" in line or "Traceback" in line or "ERROR" in line:
+                notes.append("The agent said: %s (judged by the checks, not by this line)." % line.strip()[:300])
+        if "[Errno 5] Input/output error" in output:
+            notes.append(
+                "The agent said [Errno 5] Input/output error, known from VirtualBox; harmless where all checks hold."
+            )
+        return notes
+
+    # -- sessions ------------------------------------------------------------------------------------------------
+
+    def _kill(self, pids: Sequence[int], number: int) -> int:
+        count = 0
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+                count += 1
+            except ProcessLookupError:
+                continue
+        return count
+
+    def kill_sessions(self, context: Context, spare: bool) -> None:
+        """Kill, unasked, the processes of accounts that go and every program at a terminal that keeps a history.
+
+        spare: not the session that waits for the result.
+        """
+        me = set(lineage(os.getpid()))
+        spared = me | (self.protected_pids if spare else set())
+        gone = {account.uid for account in context.removed_accounts if account.uid != 0}
+        pids = []
+        for process in processes():
+            if process.pid in spared or process.pid <= 1:
+                continue
+            at_terminal = process.has_terminal and process.comm.lstrip("-") in HISTORY_PROGRAMS
+            if process.uid in gone or at_terminal:
+                pids.append(process.pid)
+        if self._kill(pids, signal.SIGKILL):
+            self.actions.append("killed %d processes of accounts that go, and shells at terminals" % len(pids))
+            time.sleep(0.5)
+
+    def stop_network_writers(self) -> None:
+        """Before the power goes: nothing may write resolv.conf or a lease again. Interfaces stay as they are."""
+        self._stop(["NetworkManager", "systemd-networkd", "wickedd", "wicked", "connman"])
+        names = ("dhclient", "dhcpcd", "udhcpc", "chronyd")
+        self._kill([p.pid for p in processes() if p.comm in names], signal.SIGKILL)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def free_space(self, method: str) -> None:
+        """trim: tell the disk which blocks are free. zero: fill the free space of the root file system with zeros."""
+        if method == "trim":
+            self._run(["fstrim", "-a"], timeout=600)
+        elif method == "zero":
+            self._fill_with_zeros("/.azure-deprovision.zero")
+
+    def _fill_with_zeros(self, path: str) -> None:
+        block = bytes(4 * 1024 * 1024)
+        try:
+            with open(path, "wb", buffering=0) as stream:
+                os.unlink(path)
+                while stream.write(block) == len(block):
+                    continue
+        except OSError:
+            # The disk is full now, which was the aim; closing the unlinked file frees it.
+            pass
+        os.sync()
+        self.actions.append("free space of the root file system filled with zeros")
+
+    def power_off(self) -> None:
+        """Power off without the services' own farewell, which would write leases, seeds and login records again."""
+        os.sync()
+        if self.systemd:
+            result = self._run(["systemctl", "poweroff", "--force"], timeout=60)
+            if result is not None and result.rc == 0:
+                return
+        for argv in (["poweroff", "-f"], ["halt", "-f", "-p"], ["shutdown", "-h", "now"]):
+            result = self._run(argv, timeout=60)
+            if result is not None and result.rc == 0:
+                return
