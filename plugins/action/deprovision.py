@@ -30,6 +30,12 @@ LOST = (
 )
 
 
+NO_CONSENT = (
+    "confirm is %r, but this host is %r in the inventory. Deprovisioning takes away all access to the machine; set "
+    "confirm (azure_confirm_capture in the playbooks) to exactly that name."
+)
+
+
 def controller_boot_id() -> str:
     """The boot id of the machine that runs Ansible; empty where it is not Linux."""
     try:
@@ -57,6 +63,8 @@ class ActionModule(ActionBase):
         root = str(arguments.get("root") or "/")
         live = root.rstrip("/") == ""
         delegate = self._task.delegate_to
+        if "confirm" in arguments and str(arguments["confirm"]) != inventory_hostname:
+            return dict(result, failed=True, msg=NO_CONSENT % (arguments["confirm"], inventory_hostname))
         if live and delegate and delegate != inventory_hostname:
             return dict(
                 result,
