@@ -8,11 +8,9 @@ The module cannot know what the inventory calls its host, which machine runs Ans
 plugin tells it the first two, and after a lost link asks once more for the result of the same run.
 """
 
-from __future__ import annotations
-
 import time
 import uuid
-from typing import Any
+from typing import Any, Dict, Optional
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -55,7 +53,7 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure as exc:
             display.vvv("deprovision: nothing left to clean up, the connection is gone: %s" % exc)
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         inventory_hostname = str(task_vars.get("inventory_hostname", ""))
