@@ -303,6 +303,11 @@ locked_by:
   type: list
   elements: dict
   sample: [{"pid": 1234, "command": "qemu-system-x86"}]
+would:
+  description: In check mode, the result that there would be once nobody has the image open.
+  returned: when the image is in use, in check mode
+  type: dict
+  sample: {"method": "in_place", "virtual_size_bytes": 8590983168}
 """
 
 import os
@@ -383,6 +388,7 @@ def main() -> None:
     try:
         module.exit_json(**run(module, Host("/")))
     except AzurePrepError as exc:
+        exc.details.get("would", {}).pop("warnings", None)
         module.fail_json(msg=str(exc), **exc.details)
 
 

@@ -104,6 +104,18 @@ def _target_path(dest: str, source: str) -> Target:
     return Target(real, status)
 
 
+def _open(
+    options: Options, real: str, writable: bool, exclusive: bool, fault: Optional[Fault], guard: bool
+) -> locks.Locked:
+    """Open the source, guarded against everybody else, or just to look at it."""
+    if guard:
+        return locks.open_guarded(real, writable, exclusive, options.lock_timeout, fault, options.path)
+    try:
+        return locks.Locked(Disk(os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), options.path), "none", [])
+    except OSError as exc:
+        raise explain("open", options.path, exc)
+
+
 def _check_size(size: int, path: str, options: Options) -> int:
     """The virtual size of the result, in bytes, within the caller's limits."""
     new = vhd_footer.round_up(size)
@@ -310,12 +322,14 @@ def _verify(disk: Disk, wanted: Footer, relocated: bool) -> None:
         )
 
 
-def _in_place(options: Options, real: str, check_mode: bool, fault: Optional[Fault], host: Any) -> Dict[str, Any]:
+def _in_place(
+    options: Options, real: str, check_mode: bool, fault: Optional[Fault], host: Any, guard: bool
+) -> Dict[str, Any]:
     if stat.S_ISBLK(os.stat(real).st_mode):
         raise AzurePrepError("%s is a block device; name a dest, the file that becomes the VHD." % options.path)
     # First look without the right to write: a disk that needs nothing is never opened for writing.
     for writable in (False, True):
-        guarded = locks.open_guarded(real, writable, True, options.lock_timeout, fault, options.path)
+        guarded = _open(options, real, writable, True, fault, guard)
         disk = guarded.disk
         try:
             image = open_image(disk, options, host)
@@ -461,10 +475,17 @@ def _write_dest(
 
 
 def _with_dest(
-    options: Options, real: str, check_mode: bool, finish: Finish, fault: Optional[Fault], report: Any, host: Any
+    options: Options,
+    real: str,
+    check_mode: bool,
+    finish: Finish,
+    fault: Optional[Fault],
+    report: Any,
+    host: Any,
+    guard: bool,
 ) -> Dict[str, Any]:
     target = _target_path(options.dest, real)
-    guarded = locks.open_guarded(real, False, False, options.lock_timeout, fault, options.path)
+    guarded = _open(options, real, False, False, fault, guard)
     current: Optional[Disk] = None
     try:
         image = open_image(guarded.disk, options, host)
@@ -559,6 +580,16 @@ def run(
     if not 1 <= options.max_size_gib <= LARGEST_GIB:
         raise AzurePrepError("max_size_gib must lie between 1 and %d; it is %d." % (LARGEST_GIB, options.max_size_gib))
     real = _source_path(options.path)
-    if options.dest:
-        return _with_dest(options, real, check_mode, finish, fault, report or (lambda count: None), host)
-    return _in_place(options, real, check_mode, fault, host)
+
+    def work(guard: bool) -> Dict[str, Any]:
+        if options.dest:
+            return _with_dest(options, real, check_mode, finish, fault, report or (lambda count: None), host, guard)
+        return _in_place(options, real, check_mode, fault, host, guard)
+
+    try:
+        return work(True)
+    except AzurePrepError as exc:
+        # Foresee more than that the image is in use: what is wrong with it otherwise, and what would be done.
+        if check_mode and "locked_by" in exc.details:
+            exc.details["would"] = work(False)
+        raise

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# The capture playbook against a stand-in for a guest: a process that holds a disk open, reached through a fake ssh.
+set -eux
+here=$(cd "$(dirname "$0")" && pwd)
+collection=$(cd "$here/../../../.." && pwd)
+work=$(mktemp -d)
+holder=
+finish() {
+    [ -z "$holder" ] || kill "$holder" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+if ! unshare --mount --map-root-user true 2>/dev/null; then
+    echo "skipped, because this machine allows no mount namespace"
+    exit 0
+fi
+
+export FAKE_GUEST=$work/guest
+mkdir -p "$FAKE_GUEST/bin"
+echo 11111111-2222-3333-4444-555555555555 > "$FAKE_GUEST/boot_id"
+# systemctl poweroff of the fake guest: the holder of the disk ends.
+printf '#!/bin/sh\nkill "$(cat %s/holder.pid)"\n' "$FAKE_GUEST" > "$FAKE_GUEST/bin/systemctl"
+chmod +x "$FAKE_GUEST/bin/systemctl"
+cat > "$work/inventory.yml" <<INVENTORY
+all:
+  hosts:
+    guest1:
+      ansible_host: 127.0.0.1
+      ansible_ssh_executable: "$here/files/fake-ssh"
+      ansible_ssh_transfer_method: piped
+      ansible_pipelining: true
+      ansible_remote_tmp: "$work/guest/tmp"
+      ansible_python_interpreter: "$(command -v python3)"
+INVENTORY
+
+hold() {
+    python3 "$here/files/hold.py" "$1" > "$work/held" &
+    holder=$!
+    echo "$holder" > "$FAKE_GUEST/holder.pid"
+    timeout 20 sh -c "until grep -q held '$work/held'; do sleep 0.1; done"
+}
+
+capture() {
+    ansible-playbook -i "$work/inventory.yml" "$collection/playbooks/capture-azure.yml" \
+        -e azure_capture_audit=false -e azure_capture_generalize=false -e azure_capture_timeout=60 "$@"
+}
+
+refused() { # sentence, arguments
+    local sentence=$1
+    shift
+    if capture "$@" > "$work/out" 2>&1; then
+        cat "$work/out"
+        exit 1
+    fi
+    tr -s ' \n' ' ' < "$work/out" | grep -q "$sentence" || { cat "$work/out"; exit 1; }
+    kill -0 "$holder"
+}
+
+truncate -s 21300000 "$work/disk.raw"
+printf 'boot sector' | dd of="$work/disk.raw" conv=notrunc status=none
+hold "$work/disk.raw"
+source="-e azure_capture_source=$work/disk.raw"
+yes="-e azure_confirm_capture=guest1"
+
+# Nothing happens without consent, to the wrong guest, or to a disk that is not the guest's.
+refused "takes away its accounts and keys" $source
+refused "takes away its accounts and keys" $source -e azure_confirm_capture=guest2
+refused "must be the absolute path" $yes
+refused "does not exist" $yes -e azure_capture_source="$work/absent.raw"
+truncate -s 21M "$work/other.raw"
+refused "hardly its disk" $yes -e azure_capture_source="$work/other.raw"
+refused "connection: local" $source $yes -e ansible_connection=local
+refused "below 20 MiB" $yes -e azure_capture_source="$FAKE_GUEST/boot_id"
+cp /proc/sys/kernel/random/boot_id "$FAKE_GUEST/boot_id.real"
+mv "$FAKE_GUEST/boot_id" "$FAKE_GUEST/boot_id.fake"
+mv "$FAKE_GUEST/boot_id.real" "$FAKE_GUEST/boot_id"
+refused "is the machine that runs Ansible" $source $yes
+mv "$FAKE_GUEST/boot_id.fake" "$FAKE_GUEST/boot_id"
+
+# Check mode tells and leaves everything as it is.
+capture $source $yes --check --diff > "$work/out"
+grep -q "write the footer" "$work/out"
+kill -0 "$holder"
+test "$(stat -c %s "$work/disk.raw")" = 21300000
+
+# For real, to a new file.
+capture $source $yes -e azure_capture_dest="$work/disk.vhd"
+if kill -0 "$holder" 2>/dev/null; then exit 1; fi
+test "$(stat -c %s "$work/disk.vhd")" = $((21 * 1048576 + 512))
+test "$(tail -c 512 "$work/disk.vhd" | head -c 8)" = conectix
+test "$(stat -c %s "$work/disk.raw")" = 21300000
+python3 - "$work/disk.vhd" "$(command -v sha256sum)" <<'PYTHON'
+import json, subprocess, sys
+manifest = json.load(open(sys.argv[1] + ".manifest.json"))
+digest = subprocess.check_output([sys.argv[2], sys.argv[1]]).split()[0].decode()
+assert manifest["sha256"] == digest, manifest
+assert manifest["virtual_size_bytes"] == 21 * 1048576, manifest
+assert manifest["file_size_bytes"] == 21 * 1048576 + 512, manifest
+assert manifest["hyper_v_generation"] in ("1", "2"), manifest
+assert manifest["state"] == "specialized", manifest
+assert manifest["architecture"] != "unknown", manifest
+assert manifest["collection"]["name"] == "linuxvhd.azure", manifest
+PYTHON
+
+# The guest is off: once more, in place.
+holder=$$
+capture $source $yes -e azure_capture_guest_is_off=true -e azure_capture_generation=2
+holder=
+test "$(stat -c %s "$work/disk.raw")" = $((21 * 1048576 + 512))
+grep -q '"hyper_v_generation": "2"' "$work/disk.raw.manifest.json"
+cmp -n $((21 * 1048576)) "$work/disk.raw" "$work/disk.vhd"
