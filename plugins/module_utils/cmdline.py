@@ -217,9 +217,7 @@ def plan(
     names the token it came from, so that the caller can leave its bytes alone.
     """
     count = set(range(len(segments))) if counted is None else set(counted)
-    result: List[List[Piece]] = [
-        [Piece(value, number) for number, value in enumerate(segment)] for segment in segments
-    ]
+    result: List[List[Piece]] = [[Piece(value, number) for number, value in enumerate(segment)] for segment in segments]
     # What follows "--" is init's: cut it off, edit, put it back. It ends every later segment too.
     tails: List[List[Piece]] = [[] for _segment in result]
     for index, pieces in enumerate(result):

@@ -410,9 +410,7 @@ def append_words(files: Sequence[SourcedFile], name: str, words: str, default_fi
         space = "" if not inner or inner[-1] in " \t" else " "
         return Edit(number, assignment.end - 1, assignment.end - 1, space + encode(words, raw[0]))
     if re.match(r"[A-Za-z0-9_@%+=:,./\-]*$", raw):
-        return Edit(
-            number, assignment.start, assignment.end, quoted((raw + " " if raw else "") + words)
-        )
+        return Edit(number, assignment.start, assignment.end, quoted((raw + " " if raw else "") + words))
     return Edit(number, assignment.end, assignment.end, quoted(("" if empty and "$" not in raw else " ") + words))
 
 

@@ -204,3 +204,21 @@ def remove_leftovers(host: Host, directory: str) -> None:
     for name in host.listdir(directory):
         if name.startswith(TEMPORARY_PREFIX):
             host.remove(os.path.join(directory, name))
+
+
+#: ELF e_machine (ELF specification, and linux/elf-em.h) of the architectures that Azure has.
+_ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
+
+
+def machine(host: Host) -> str:
+    """`uname -m` of a system; of a mounted image by the ELF header of one of its programs."""
+    if not host.is_live:
+        for path in ("/bin/sh", "/usr/bin/env", "/sbin/init", "/usr/lib/systemd/systemd"):
+            if not host.is_file(path):
+                continue
+            with open(host.path(path), "rb") as stream:
+                head = stream.read(20)
+            if head[:4] == b"\x7fELF" and len(head) == 20:
+                number = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
+                return _ELF_MACHINES.get(number, "x86_64")
+    return os.uname().machine

@@ -302,8 +302,7 @@ class _Interpreter:
                 index = close
             elif name in ("menuentry", "submenu"):
                 raise AzurePrepError(
-                    "%s line %d: a %s without a body; the file is cut off or damaged."
-                    % (self.path, command.line, name)
+                    "%s line %d: a %s without a body; the file is cut off or damaged." % (self.path, command.line, name)
                 )
             else:
                 self.simple(command, active, sure)

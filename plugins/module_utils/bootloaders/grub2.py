@@ -1,0 +1,558 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GRUB 2: /etc/default/grub and its drop-ins, the generated grub.cfg, and the tool that generates it.
+
+The defaults are edited, grub-mkconfig writes to a file beside grub.cfg, that file is read and compared, and only
+then it takes the old one's place: grub-mkconfig itself copies over the file that the firmware reads, and a
+power cut at that moment would leave none. Entries in the form of the Boot Loader Specification are edited
+directly (see bls.py), because newer grub2-mkconfig leaves them alone.
+
+Sources: GRUB manual, "Simple configuration handling"; Debian's and Red Hat's grub-mkconfig; rules BOOT-01 to
+BOOT-14.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, profiles, shell_vars
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import bls, grub_cfg, grubenv, kernel_cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
+    Change,
+    Entry,
+    Plan,
+    Request,
+    Transaction,
+    check_entries,
+    find_image,
+    kernel_version,
+    stale_entries,
+    wanted_for,
+    wanted_for_all,
+)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import GRUB, Wanted
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.shell_vars import Edit, SourcedFile
+
+DEFAULTS = "/etc/default/grub"
+DROP_INS = "/etc/default/grub.d/*.cfg"
+LINUX = "GRUB_CMDLINE_LINUX"
+DEFAULT = "GRUB_CMDLINE_LINUX_DEFAULT"
+
+CONFIGS = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
+ESP_CONFIGS = "/boot/efi/EFI/*/grub.cfg"
+CUSTOM_SCRIPT = "/etc/grub.d/40_custom"
+
+#: Generators in order of preference; the last two take no file name.
+GENERATORS = ("grub2-mkconfig", "grub-mkconfig", "update-grub", "update-bootloader")
+
+#: Seconds that a generator may take (os-prober on many disks is slow).
+GENERATOR_TIMEOUT = 900
+
+#: Families whose documents name GRUB_CMDLINE_LINUX_DEFAULT (rule BOOT-12). It does not reach recovery entries.
+DEFAULT_VARIABLE_FAMILIES = ("ubuntu", "suse")
+
+#: GRUB on the first serial port (rule BOOT-10); SUSE's document has the two terminals the other way round.
+SERIAL_COMMAND = "serial --speed=115200 --unit=0 --word=8 --parity=no --stop=1"
+TERMINAL = "serial console"
+TERMINAL_SUSE = "console serial"
+
+#: Seconds that the menu is shown, by family (rules BOOT-10 and BOOT-14); a longer time is kept, "for ever" is not.
+TIMEOUTS = {"redhat": 10, "suse": 10}
+TIMEOUT = 5
+
+#: Rounds of editing until variables that refer to each other have settled.
+MAX_ROUNDS = 4
+
+
+class Serial(NamedTuple):
+    """What GRUB's own serial console needs in /etc/default/grub."""
+
+    terminal: str
+    command: str
+    timeout: int
+
+
+class Layout(NamedTuple):
+    """The files of this GRUB: what the generator sources, what it writes, and whether entries are BLS."""
+
+    family: str
+    defaults: List[str]
+    configs: List[str]
+    bls_entries: List[str]
+    tool: Optional[str]
+
+
+# -- finding ---------------------------------------------------------------------------------------------------
+
+
+def sources_drop_ins(host: Host, family: str, tool: Optional[str]) -> bool:
+    """True where grub-mkconfig reads /etc/default/grub.d: Debian's and Ubuntu's do, Red Hat's and SUSE's do not."""
+    if tool is not None and tool.endswith("mkconfig"):
+        text = host.read(tool, default="")
+        if "/default/grub" in text:
+            return "default/grub.d" in text
+    return family in ("debian", "ubuntu", "generic")
+
+
+def find_layout(host: Host) -> Optional[Layout]:
+    """Where this system keeps GRUB 2's files; None where it has no GRUB 2."""
+    configs: List[str] = []
+    seen: Set[str] = set()
+    for path in [path for path in CONFIGS if host.is_file(path)] + host.glob(ESP_CONFIGS):
+        real = host.resolve(path)
+        if real not in seen and host.is_file(path):
+            seen.add(real)
+            configs.append(path)
+    tool = next((found for found in (host.which(name) for name in GENERATORS) if found), None)
+    if not configs and not (host.is_file(DEFAULTS) and (tool or host.is_dir("/boot/grub2"))):
+        return None
+    family = profiles.family_of(host.os_release())
+    defaults = [DEFAULTS]
+    if sources_drop_ins(host, family, tool):
+        defaults += [path for path in host.glob(DROP_INS) if host.is_file(path)]
+    texts = [host.read(path) for path in configs]
+    uses_bls = any(re.search(r"^\s*blscfg\b", text, re.M) for text in texts)
+    if not texts:
+        uses_bls = _enables_bls(host)
+    entries = bls.find_grub(host) if uses_bls else []
+    return Layout(family, defaults, configs, entries, tool)
+
+
+def _enables_bls(host: Host) -> bool:
+    files = read_defaults(host, [DEFAULTS])
+    return (shell_vars.value(files, "GRUB_ENABLE_BLSCFG") or "").lower() == "true"
+
+
+def read_defaults(host: Host, paths: Sequence[str]) -> List[SourcedFile]:
+    """The sourced files in order; a missing main file counts as empty."""
+    return [shell_vars.parse(path, host.read(path, default="")) for path in paths]
+
+
+def read_configs(host: Host, layout: Layout) -> Dict[str, grub_cfg.GrubConfig]:
+    """The configurations that hold entries; the stub on an EFI system partition is left out."""
+    environment = grubenv.load(host)
+    result = {}
+    for path in layout.configs:
+        config = grub_cfg.parse(path, host.read(path), environment)
+        if not grub_cfg.is_stub(config):
+            result[path] = config
+    return result
+
+
+def variables(host: Host, layout: Layout) -> Dict[str, str]:
+    """What $kernelopts and its like stand for in an entry: grub.cfg's own setting, else the environment block's."""
+    result = grubenv.load(host)
+    for config in read_configs(host, layout).values():
+        for name, value in config.variables.items():
+            result.setdefault(name, value)
+    return result
+
+
+def read_entries(host: Host, layout: Layout) -> List[Entry]:
+    """Every entry that boots Linux, in the order of the menu."""
+    entries = bls.read(host, layout.bls_entries, variables(host, layout), GRUB)
+    for config in read_configs(host, layout).values():
+        entries.extend(config.entries)
+    return entries
+
+
+def own_entries(host: Host, layout: Layout) -> List[Entry]:
+    """The entries that are this system's: all but those of other installations that os-prober found."""
+    entries = bls.read(host, layout.bls_entries, variables(host, layout), GRUB)
+    for config in read_configs(host, layout).values():
+        entries.extend(own_config_entries(config))
+    return entries
+
+
+def own_config_entries(config: grub_cfg.GrubConfig) -> List[Entry]:
+    return [
+        entry for entry, section in zip(config.entries, config.sections) if not section.endswith(grub_cfg.OS_PROBER)
+    ]
+
+
+# -- /etc/default/grub -----------------------------------------------------------------------------------------
+
+
+def segments(files: Sequence[SourcedFile]) -> Tuple[List[str], List[str]]:
+    """The arguments in GRUB_CMDLINE_LINUX and in GRUB_CMDLINE_LINUX_DEFAULT."""
+    values = shell_vars.evaluate(files)
+    return (
+        cmdline.split(shell_vars.text_of(values.get(LINUX, [])), GRUB),
+        cmdline.split(shell_vars.text_of(values.get(DEFAULT, [])), GRUB),
+    )
+
+
+def has_recovery(files: Sequence[SourcedFile]) -> bool:
+    """True where the generator makes recovery entries, which get GRUB_CMDLINE_LINUX only."""
+    return (shell_vars.value(files, "GRUB_DISABLE_RECOVERY") or "").lower() != "true"
+
+
+def target_variable(family: str, files: Sequence[SourcedFile]) -> str:
+    """The variable that takes new arguments: the documented one, as long as it reaches every entry."""
+    return DEFAULT if family in DEFAULT_VARIABLE_FAMILIES and not has_recovery(files) else LINUX
+
+
+def edit_cmdline(files: Sequence[SourcedFile], wanted: Wanted, target: str) -> List[SourcedFile]:
+    """The files after the wanted arguments were set and removed in both variables."""
+    current = list(files)
+    counted = {0} if target == LINUX else {0, 1}
+    for _round in range(MAX_ROUNDS):
+        values = shell_vars.evaluate(current)
+        cells = [values.get(LINUX, []), values.get(DEFAULT, [])]
+        tokens = [cmdline.tokens(shell_vars.text_of(part), GRUB) for part in cells]
+        planned = cmdline.plan(
+            [[token.value for token in part] for part in tokens], wanted, 0 if target == LINUX else 1, counted
+        )
+        edits: List[Edit] = []
+        additions: List[Tuple[str, str]] = []
+        for name, part, found, pieces in zip((LINUX, DEFAULT), cells, tokens, planned):
+            part_edits, addition = _edit_segment(part, found, pieces)
+            edits.extend(edit for edit in part_edits if edit not in edits)
+            if addition:
+                additions.append((name, addition))
+        if not edits and not additions:
+            return _clean_overridden(current, wanted)
+        current = shell_vars.apply_edits(current, edits)
+        for name, addition in additions:
+            current = shell_vars.apply_edits(current, [shell_vars.append_words(current, name, addition, 0)])
+    raise AzurePrepError(
+        "%s and its drop-ins build %s and %s out of each other; write the two values out."
+        % (files[0].path, LINUX, DEFAULT),
+        path=files[0].path,
+    )
+
+
+def _edit_segment(
+    cells: Sequence[shell_vars.Cell], found: Sequence[cmdline.Token], pieces: Sequence[cmdline.Piece]
+) -> Tuple[List[Edit], str]:
+    """Edits that remove and insert in the middle of a value, and the words to put at its end."""
+    kept = {piece.token for piece in pieces if piece.token >= 0}
+    edits: List[Edit] = []
+    for number, token in enumerate(found):
+        if number in kept:
+            continue
+        start = found[number - 1].end if number else 0
+        end = token.end
+        if not number and len(found) > 1:
+            start, end = token.start, found[1].start
+        for edit in shell_vars.remove_cells(list(cells[token.start : token.end]), token.value):
+            edits.append(edit)
+        blanks = [cell for cell in list(cells[start : token.start]) + list(cells[token.end : end]) if cell.place]
+        edits.extend(edit for edit in shell_vars.remove_cells(blanks, "a blank") if edit not in edits)
+    tail: List[str] = []
+    for index, piece in enumerate(pieces):
+        if piece.token >= 0:
+            continue
+        word = cmdline.quote_argument(piece.value, GRUB)
+        following = next((later.token for later in pieces[index + 1 :] if later.token >= 0), None)
+        place = cells[found[following].start].place if following is not None else None
+        if place is None:
+            tail.append(word)
+        else:
+            text = shell_vars.encode(word + " ", place.quote)
+            edits.append(Edit(place.file, place.start, place.start, text))
+    return edits, " ".join(tail)
+
+
+def _clean_overridden(files: Sequence[SourcedFile], wanted: Wanted) -> List[SourcedFile]:
+    """Take unwanted arguments out of assignments that a later one overrides: they come back with the later one gone."""
+    current = list(files)
+    for number, file in enumerate(current):
+        edits: List[Edit] = []
+        for assignment in file.assignments:
+            if assignment.name not in (LINUX, DEFAULT):
+                continue
+            alone = SourcedFile(file.path, file.text, [assignment._replace(append=False)])
+            cells = shell_vars.evaluate([alone])[assignment.name]
+            found = cmdline.tokens(shell_vars.text_of(cells), GRUB)
+            pieces = cmdline.plan([[token.value for token in found]], Wanted((), wanted.remove), 0)[0]
+            pieces = [
+                piece
+                for index, piece in enumerate(cmdline.Piece(token.value, n) for n, token in enumerate(found))
+                if piece in pieces or any(cmdline.same(piece.value, argument) for argument in wanted.set)
+            ]
+            part_edits, _tail = _edit_segment(cells, found, pieces)
+            edits.extend(edit._replace(file=number) for edit in part_edits)
+        if edits:
+            current = shell_vars.apply_edits(current, [edit for i, edit in enumerate(edits) if edit not in edits[:i]])
+    return current
+
+
+def edit_serial(files: Sequence[SourcedFile], serial: Serial) -> List[SourcedFile]:
+    """The files after GRUB's terminal, serial port and a visible menu were set."""
+    current = list(files)
+
+    def assign(name: str, text: str) -> None:
+        edit = shell_vars.assign(current, name, text, 0)
+        if edit is not None:
+            current[:] = shell_vars.apply_edits(current, [edit])
+
+    if set((shell_vars.value(current, "GRUB_TERMINAL") or "").split()) != {"serial", "console"}:
+        assign("GRUB_TERMINAL", serial.terminal)
+    if (shell_vars.value(current, "GRUB_SERIAL_COMMAND") or "").split() != serial.command.split():
+        assign("GRUB_SERIAL_COMMAND", serial.command)
+    timeout = (shell_vars.value(current, "GRUB_TIMEOUT") or "").strip()
+    if not (re.match(r"\d+(\.\d+)?$", timeout) and float(timeout) >= serial.timeout):
+        assign("GRUB_TIMEOUT", str(serial.timeout))
+    style = (shell_vars.value(current, "GRUB_TIMEOUT_STYLE") or "").strip()
+    if style not in ("", "menu"):
+        assign("GRUB_TIMEOUT_STYLE", "menu")
+    for name in ("GRUB_HIDDEN_TIMEOUT", "GRUB_HIDDEN_TIMEOUT_QUIET"):
+        if shell_vars.value(current, name):
+            edit = shell_vars.assign(current, name, "", 0)
+            if edit is not None:
+                current = shell_vars.apply_edits(current, [edit._replace(text=edit.text.replace('""', ""))])
+    return current
+
+
+def serial_for(family: str) -> Serial:
+    return Serial(TERMINAL_SUSE if family == "suse" else TERMINAL, SERIAL_COMMAND, TIMEOUTS.get(family, TIMEOUT))
+
+
+def shows_serial(config: grub_cfg.GrubConfig) -> bool:
+    """True where a grub.cfg talks to the serial port, both ways."""
+    outputs = any(words[0] == "terminal_output" and "serial" in words for words in config.commands)
+    inputs = any(words[0] == "terminal_input" and "serial" in words for words in config.commands)
+    return config.runs("serial") and outputs and inputs
+
+
+# -- planning --------------------------------------------------------------------------------------------------
+
+
+def _replace_run(arguments: Sequence[str], old: Sequence[str], new: Sequence[str]) -> Optional[List[str]]:
+    """The arguments with the last run equal to `old` replaced by `new`; None where it does not occur."""
+    if not old:
+        return None
+    for start in range(len(arguments) - len(old), -1, -1):
+        if list(arguments[start : start + len(old)]) == list(old):
+            return list(arguments[:start]) + list(new) + list(arguments[start + len(old) :])
+    return None
+
+
+def predict(
+    entry: Entry, wanted: Wanted, before: Tuple[List[str], List[str]], after: Tuple[List[str], List[str]]
+) -> Entry:
+    """What the generator will make of an entry once the two variables have changed."""
+    for old, new in ((before[0] + before[1], after[0] + after[1]), (before[0], after[0])):
+        replaced = _replace_run(entry.arguments, old, new)
+        if replaced is not None and not cmdline.problems(replaced, wanted):
+            return entry._replace(arguments=replaced)
+    return entry._replace(arguments=cmdline.merge(entry.arguments, wanted))
+
+
+class Grub2:
+    """GRUB 2 of one system: reads, plans, applies."""
+
+    def __init__(self, host: Host, layout: Layout) -> None:
+        self._host = host
+        self.layout = layout
+        self.name = "grub2-bls" if layout.bls_entries else "grub2"
+
+    def entries(self) -> List[Entry]:
+        return read_entries(self._host, self.layout)
+
+    def plan(self, request: Request) -> Plan:
+        host, layout = self._host, self.layout
+        own = own_entries(host, layout)
+        every = self.entries()
+        warnings = stale_entries(host, every)
+        warnings += [
+            'The boot entry "%s" (%s) boots another installation and was left alone.' % (entry.title, entry.source)
+            for entry in every
+            if entry not in own
+        ]
+        wanted = wanted_for_all(request, own)
+        files = read_defaults(host, layout.defaults)
+        target = target_variable(layout.family, files)
+        edited = edit_cmdline(files, wanted, target)
+        if request.serial_console:
+            edited = edit_serial(edited, serial_for(layout.family))
+        changes = [
+            Change(old.path, old.text if host.exists(old.path) else None, new.text)
+            for old, new in zip(files, edited)
+            if new.text != old.text
+        ]
+        custom = self._custom_change(request)
+        changes += custom
+        bls_changes, after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
+        changes += bls_changes
+        changes += kernel_cmdline.plan(host, wanted)
+        configs = read_configs(host, layout)
+        generated = [entry for config in configs.values() for entry in own_config_entries(config)]
+        before_segments, after_segments = segments(files), segments(edited)
+        defaults_changed = any(change.path in layout.defaults for change in changes) or bool(custom)
+        wrong = [
+            entry
+            for entry in generated
+            if cmdline.problems(entry.arguments, wanted_for(request, kernel_version(entry.kernel)))
+        ]
+        unserved = request.serial_console and any(not shows_serial(config) for config in configs.values())
+        needed = defaults_changed or bool(wrong) or unserved or not configs
+        for config in configs.values():
+            for entry, section in zip(config.entries, config.sections):
+                if section.endswith(grub_cfg.OS_PROBER) or not needed:
+                    after.append(entry)
+                    continue
+                own_wanted = wanted_for(request, kernel_version(entry.kernel))
+                after.append(predict(entry, own_wanted, before_segments, after_segments))
+        commands: List[str] = []
+        if needed and layout.tool is None:
+            if not layout.bls_entries or wrong:
+                raise AzurePrepError(
+                    "%s must be generated again, but none of %s is installed%s; install the package that holds it "
+                    "(grub2-common, grub2-tools). Nothing was changed."
+                    % (
+                        ", ".join(configs) or CONFIGS[0],
+                        ", ".join(GENERATORS),
+                        "" if host.is_live else " in " + host.root,
+                    )
+                )
+            if unserved or defaults_changed:
+                warnings.append(
+                    "grub2-mkconfig is not installed: the boot entries are changed, GRUB's own serial console comes "
+                    "with the next run of it."
+                )
+        elif needed:
+            commands = [" ".join(self._command(path)) for path in configs or [CONFIGS[0]]]
+        for entry in after:
+            if entry.source not in configs or any(entry.id == own_entry.id for own_entry in own):
+                if entry in every and entry not in own:
+                    continue
+                check_entries([entry], request)
+        return Plan(changes, commands, after, warnings)
+
+    def _custom_change(self, request: Request) -> List[Change]:
+        """Entries that someone wrote into 40_custom are copied by the generator as they stand: edit them there."""
+        host = self._host
+        if not host.is_file(CUSTOM_SCRIPT):
+            return []
+        text = host.read(CUSTOM_SCRIPT)
+        edited = edit_linux_lines(text, request)
+        return [Change(CUSTOM_SCRIPT, text, edited)] if edited != text else []
+
+    def _command(self, path: str) -> List[str]:
+        tool = self.layout.tool or ""
+        name = tool.rsplit("/", 1)[-1]
+        if name == "update-grub":
+            return [tool]
+        if name == "update-bootloader":
+            return [tool, "--refresh"]
+        return [tool, "-o", path]
+
+    def apply(self, plan: Plan, request: Request, transaction: Transaction) -> None:
+        """Make the planned changes; AzurePrepError where one fails, the caller then rolls back."""
+        host = self._host
+        before = own_entries(host, self.layout)
+        entry_files = set(self.layout.bls_entries)
+        direct = [change for change in plan.changes if change.path not in self.layout.defaults + [CUSTOM_SCRIPT]]
+        for change in plan.changes:
+            if change not in direct:
+                transaction.write(change.path, change.after)
+        if plan.commands:
+            for path in list(entry_files) + [change.path for change in direct]:
+                transaction.protect(path)
+            block = grubenv.find(host)
+            if block:
+                transaction.protect(block)
+            for path in list(read_configs(host, self.layout)) or [CONFIGS[0]]:
+                self._generate(path, request, before, transaction)
+            # The generator may have written to the environment block, to entries or to /etc/kernel/cmdline itself.
+            layout = find_layout(host) or self.layout
+            changes, _after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
+            wanted = wanted_for_all(request, own_entries(host, layout))
+            direct = changes + kernel_cmdline.plan(host, wanted)
+            self.layout = layout
+        for change in direct:
+            transaction.write(change.path, change.after)
+
+    def verify(self, request: Request) -> None:
+        check_entries(own_entries(self._host, self.layout), request)
+        if request.serial_console and self.layout.tool is not None:
+            for path, config in read_configs(self._host, self.layout).items():
+                if not shows_serial(config):
+                    raise AzurePrepError(
+                        "%s does not talk to the serial port although %s asks for it; is /etc/grub.d/00_header "
+                        "missing or changed?" % (path, DEFAULTS)
+                    )
+
+    def _generate(self, path: str, request: Request, before: Sequence[Entry], transaction: Transaction) -> None:
+        host = self._host
+        name = (self.layout.tool or "").rsplit("/", 1)[-1]
+        transaction.protect(path)
+        old = host.read_bytes(path) if host.is_file(path) else None
+        directory, _slash, base = host.resolve(path).rpartition("/")
+        temporary = "%s/.azure-prep.%s" % (directory, base)
+        direct = name in ("update-grub", "update-bootloader")
+        try:
+            host.remove(temporary)
+            hint = ""
+            if any("\r\n" in file.text for file in read_defaults(host, self.layout.defaults)):
+                hint = " %s has DOS line ends, which a shell does not take." % DEFAULTS
+            try:
+                host.run(self._command(path if direct else temporary), timeout=GENERATOR_TIMEOUT)
+            except AzurePrepError as exc:
+                raise AzurePrepError(str(exc) + hint, **exc.details)
+            written = temporary if host.is_file(temporary) else path
+            if written == path and (not host.is_file(path) or (not direct and host.read_bytes(path) == old)):
+                raise AzurePrepError("%s said it was done but wrote no %s." % (" ".join(self._command(path)), path))
+            text = host.read(written)
+            self._compare(path, text, before, request)
+            if written == temporary:
+                transaction.write(path, text, mode=None if old is not None else 0o600)
+        finally:
+            for leftover in (temporary, temporary + ".new"):
+                if host.exists(leftover):
+                    host.remove(leftover)
+
+    def _compare(self, path: str, text: str, before: Sequence[Entry], request: Request) -> None:
+        """Refuse a generated file that lost a kernel, its root= or what was asked for."""
+        host = self._host
+        config = grub_cfg.parse(path, text, grubenv.load(host))
+        mine = [entry for entry in before if entry.source == path]
+        roots = {entry.kernel: _root_argument(entry) for entry in reversed(mine)}
+        new_roots = {entry.kernel: _root_argument(entry) for entry in reversed(config.entries)}
+        for kernel, root in roots.items():
+            if find_image(host, kernel) is None:
+                continue
+            if kernel not in new_roots and not self.layout.bls_entries:
+                raise AzurePrepError("The new %s has lost the entry of %s; it was not used." % (path, kernel))
+            new = new_roots.get(kernel, root)
+            if root and not new:
+                raise AzurePrepError("The new %s names no root= for %s; it was not used." % (path, kernel))
+            if root and new != root and not (root.startswith("root=/dev/") and not new.startswith("root=/dev/")):
+                raise AzurePrepError(
+                    "The new %s says %s for %s, the old one %s; it was not used. In a mounted image, mount /dev, "
+                    "/proc and /sys into it first." % (path, new, kernel, root)
+                )
+        if before and not config.entries and not config.runs("blscfg"):
+            raise AzurePrepError("The new %s holds no boot entry; it was not used." % path)
+        check_entries(own_config_entries(config), request)
+
+
+def _root_argument(entry: Entry) -> str:
+    return next((argument for argument in reversed(entry.arguments) if argument.startswith("root=")), "")
+
+
+_LINUX_LINE = re.compile(r"^([ \t]*(?:linux|linux16|linuxefi)[ \t]+\S+)((?:[ \t][^\r\n]*)?)(\r?)$", re.M)
+
+
+def edit_linux_lines(text: str, request: Request) -> str:
+    """Change the arguments of every linux line in GRUB's own language; a line that goes on below is left alone."""
+
+    def change(match: "re.Match[str]") -> str:
+        head, arguments, end = match.groups()
+        if arguments.endswith("\\"):
+            return match.group(0)
+        kernel = head.split()[-1]
+        wanted = wanted_for(request, kernel_version(kernel))
+        edited = cmdline.edit(arguments, wanted, GRUB)
+        if edited and edited[0] not in " \t":
+            edited = " " + edited
+        return head + edited + end
+
+    return _LINUX_LINE.sub(change, text)

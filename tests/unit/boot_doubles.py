@@ -1,0 +1,156 @@
+"""Stand-ins for the commands that write boot configuration, for trees without a distribution in them.
+
+GeneratorHost is a Host whose run() does in Python what the named tools are documented to do:
+
+* grub-mkconfig, grub2-mkconfig (-o FILE): a real shell (`sh -e`) sources /etc/default/grub and, as Debian's and
+  Ubuntu's do, /etc/default/grub.d/*.cfg; GRUB_TERMINAL fills GRUB_TERMINAL_INPUT and GRUB_TERMINAL_OUTPUT; a normal
+  entry per /boot/vmlinuz-* gets "root=... ro LINUX DEFAULT", a recovery entry "root=... ro single LINUX" unless
+  GRUB_DISABLE_RECOVERY is true; /etc/grub.d/40_custom is copied from its third line on. That is the order of
+  util/grub-mkconfig.in and util/grub.d/{00_header,10_linux}.in. The result goes to FILE.new first, then to FILE.
+* with bls=True (Red Hat from 8 on): no entries are written but "blscfg", and a fallback kernelopts.
+* with newer_bls=True (Red Hat from 9 on): /etc/kernel/cmdline is written anew from the root device and
+  GRUB_CMDLINE_LINUX with "rhgb quiet" behind it where /etc/default/grub is newer, as their 10_linux does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+
+VARIABLES = (
+    "GRUB_CMDLINE_LINUX GRUB_CMDLINE_LINUX_DEFAULT GRUB_TERMINAL GRUB_SERIAL_COMMAND GRUB_TIMEOUT "
+    "GRUB_TIMEOUT_STYLE GRUB_HIDDEN_TIMEOUT GRUB_DISABLE_RECOVERY GRUB_ENABLE_BLSCFG"
+).split()
+
+
+def source_defaults(root: Path, drop_ins: bool) -> dict[str, str]:
+    """What a real shell makes of the defaults; AzurePrepError where it gives up."""
+    script = "set -e\n. ./etc/default/grub\n"
+    if drop_ins:
+        script += 'for f in ./etc/default/grub.d/*.cfg; do if [ -e "$f" ]; then . "$f"; fi; done\n'
+    script += "".join('printf "%%s\\0" "%s=${%s-}"\n' % (name, name) for name in VARIABLES)
+    result = subprocess.run(["sh", "-c", script], cwd=root, capture_output=True, timeout=10, check=False)
+    if result.returncode:
+        raise AzurePrepError("grub-mkconfig failed: " + result.stderr.decode(errors="replace"))
+    pairs = result.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if pair)
+
+
+class GeneratorHost(Host):
+    """A Host with a boot configuration generator in it."""
+
+    def __init__(
+        self,
+        root: str,
+        tools: Sequence[str] = ("grub-mkconfig", "update-grub"),
+        fault: Callable[[str, str], None] | None = None,
+        root_device: str = "UUID=0a1b",
+        drop_ins: bool = True,
+        bls: bool = False,
+        newer_bls: bool = False,
+        fail: str = "",
+        on_run: Callable[[list[str], GeneratorHost], None] | None = None,
+    ) -> None:
+        super().__init__(root, fault)
+        self.tools = tools
+        self.root_device = root_device
+        self.drop_ins = drop_ins
+        self.bls = bls
+        self.newer_bls = newer_bls
+        self.fail = fail
+        self.on_run = on_run
+        self.ran: list[list[str]] = []
+
+    def which(self, name: str) -> str | None:
+        base = name.rsplit("/", 1)[-1]
+        return "/usr/sbin/" + base if base in self.tools else None
+
+    def run(self, argv: Sequence[str], check: bool = True, **_options: Any) -> CommandResult:
+        program = self.which(argv[0])
+        if program is None:
+            raise AzurePrepError("The command %s is not installed." % argv[0])
+        line = [str(word) for word in argv]
+        self._step("run", program)
+        self.ran.append(line)
+        if self.fail:
+            raise AzurePrepError(self.fail)
+        if self.on_run is not None:
+            self.on_run(line, self)
+            return CommandResult(line, 0, "", "")
+        base = program.rsplit("/", 1)[-1]
+        directory = "/boot/grub2" if self.is_dir("/boot/grub2") else "/boot/grub"
+        target = directory + "/grub.cfg"
+        if base.endswith("mkconfig"):
+            target = line[line.index("-o") + 1]
+        real = Path(self.path(target))
+        Path(str(real) + ".new").write_bytes(self.generate().encode("utf-8", "surrogateescape"))
+        os.replace(str(real) + ".new", real)
+        return CommandResult(line, 0, "", "")
+
+    def generate(self) -> str:
+        values = source_defaults(Path(self.root), self.drop_ins)
+        lines = ["### BEGIN /etc/grub.d/00_header ###", "set default=0"]
+        lines += ["if [ -s $prefix/grubenv ]; then", "  load_env", "fi"]
+        lines += ['if [ x"${feature_menuentry_id}" = xy ]; then', '  menuentry_id_option="--id"', "else"]
+        lines += ['  menuentry_id_option=""', "fi"]
+        if "serial" in values["GRUB_TERMINAL"]:
+            lines.append(values["GRUB_SERIAL_COMMAND"] or "serial")
+        if values["GRUB_TERMINAL"]:
+            lines += ["terminal_input " + values["GRUB_TERMINAL"], "terminal_output " + values["GRUB_TERMINAL"]]
+        lines.append("set timeout=%s" % values["GRUB_TIMEOUT"])
+        lines += ["### END /etc/grub.d/00_header ###", "### BEGIN /etc/grub.d/10_linux ###"]
+        default = values["GRUB_CMDLINE_LINUX"] + " " + values["GRUB_CMDLINE_LINUX_DEFAULT"]
+        if self.bls:
+            lines += ['if [ -z "${kernelopts}" ]; then']
+            lines += ['  set kernelopts="root=%s ro %s"' % (self.root_device, default.strip()), "fi"]
+            lines += ["insmod blscfg", "blscfg"]
+            self._write_kernel_cmdline(values)
+        else:
+            lines += self._entries(values, default)
+        lines += ["### END /etc/grub.d/10_linux ###"]
+        custom = self.read("/etc/grub.d/40_custom", default="")
+        if custom:
+            lines += ["### BEGIN /etc/grub.d/40_custom ###"] + custom.split("\n")[2:]
+            lines += ["### END /etc/grub.d/40_custom ###"]
+        return "\n".join(lines) + "\n"
+
+    def _write_kernel_cmdline(self, values: dict[str, str]) -> None:
+        path = Path(self.path("/etc/kernel/cmdline"))
+        defaults = Path(self.path("/etc/default/grub"))
+        if self.newer_bls and path.parent.is_dir():
+            if not path.exists() or path.stat().st_mtime_ns < defaults.stat().st_mtime_ns:
+                text = "root=%s ro %s rhgb quiet\n" % (self.root_device, values["GRUB_CMDLINE_LINUX"])
+                path.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+    def _entries(self, values: dict[str, str], default: str) -> list[str]:
+        names = [path.rsplit("/", 1)[1] for path in self.glob("/boot/vmlinuz-*")]
+        names.sort(key=lambda name: [int(n) for n in re.findall(r"\d+", name)], reverse=True)
+        lines: list[str] = []
+        for number, name in enumerate(names):
+            version = name[len("vmlinuz-") :]
+            kinds = [("advanced", default)]
+            if values["GRUB_DISABLE_RECOVERY"] != "true":
+                kinds.append(("recovery", "single " + values["GRUB_CMDLINE_LINUX"]))
+            if number == 0:
+                lines += self._entry("GNU/Linux", "gnulinux-simple-0a1b", version, default, "")
+                lines.append("submenu 'Advanced options' $menuentry_id_option 'gnulinux-advanced-0a1b' {")
+            for kind, arguments in kinds:
+                title = "GNU/Linux, with Linux %s%s" % (version, " (recovery mode)" if kind == "recovery" else "")
+                lines += self._entry(title, "gnulinux-%s-%s-0a1b" % (version, kind), version, arguments, "\t")
+        return lines + (["}"] if names else [])
+
+    def _entry(self, title: str, identity: str, version: str, arguments: str, indent: str) -> list[str]:
+        body = ["menuentry '%s' --class gnu $menuentry_id_option '%s' {" % (title, identity)]
+        body += ["\tload_video", "\tinsmod ext2"]
+        body += ["\tlinux\t/boot/vmlinuz-%s root=%s ro  %s" % (version, self.root_device, arguments)]
+        for pattern in ("/boot/initrd.img-%s", "/boot/initrd-%s", "/boot/initramfs-%s.img"):
+            if self.exists(pattern % version):
+                body.append("\tinitrd\t" + pattern % version)
+        return [indent + line for line in body + ["}"]]
