@@ -25,9 +25,16 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 
 VARIABLES = (
-    "GRUB_CMDLINE_LINUX GRUB_CMDLINE_LINUX_DEFAULT GRUB_TERMINAL GRUB_SERIAL_COMMAND GRUB_TIMEOUT "
-    "GRUB_TIMEOUT_STYLE GRUB_HIDDEN_TIMEOUT GRUB_DISABLE_RECOVERY GRUB_ENABLE_BLSCFG"
-).split()
+    "GRUB_CMDLINE_LINUX",
+    "GRUB_CMDLINE_LINUX_DEFAULT",
+    "GRUB_TERMINAL",
+    "GRUB_SERIAL_COMMAND",
+    "GRUB_TIMEOUT",
+    "GRUB_TIMEOUT_STYLE",
+    "GRUB_HIDDEN_TIMEOUT",
+    "GRUB_DISABLE_RECOVERY",
+    "GRUB_ENABLE_BLSCFG",
+)
 
 
 def source_defaults(root: Path, drop_ins: bool) -> dict[str, str]:
@@ -124,10 +131,11 @@ class GeneratorHost(Host):
     def _write_kernel_cmdline(self, values: dict[str, str]) -> None:
         path = Path(self.path("/etc/kernel/cmdline"))
         defaults = Path(self.path("/etc/default/grub"))
-        if self.newer_bls and path.parent.is_dir():
-            if not path.exists() or path.stat().st_mtime_ns < defaults.stat().st_mtime_ns:
-                text = "root=%s ro %s rhgb quiet\n" % (self.root_device, values["GRUB_CMDLINE_LINUX"])
-                path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        if not self.newer_bls or not path.parent.is_dir():
+            return
+        if not path.exists() or path.stat().st_mtime_ns < defaults.stat().st_mtime_ns:
+            text = "root=%s ro %s rhgb quiet\n" % (self.root_device, values["GRUB_CMDLINE_LINUX"])
+            path.write_text(text, encoding="utf-8", errors="surrogateescape")
 
     def _entries(self, values: dict[str, str], default: str) -> list[str]:
         names = [path.rsplit("/", 1)[1] for path in self.glob("/boot/vmlinuz-*")]
