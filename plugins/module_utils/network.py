@@ -1,0 +1,569 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Network configuration of every kind, turned to DHCP on whatever card is there (NET-01 to NET-15).
+
+On Azure the card is called eth0; on the build hypervisor it may be ens3 or enp1s0. What is written here therefore
+serves both names, is bound to no MAC address, and takes effect at the next boot only: nothing is restarted, and the
+connection of the running play stays up.
+
+Text functions are pure; plan() looks at a host and says which files have to change.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+HEADER = "# Written by the linuxvhd.azure collection: DHCP on the first card, whatever its name.\n"
+
+INTERFACES = "/etc/network/interfaces"
+INTERFACES_FOLDER = "/etc/network/interfaces.d"
+
+#: The name under which cloud-init writes its own stanzas: what we put there gives way to it.
+IFUPDOWN_CLOUD = INTERFACES_FOLDER + "/50-cloud-init"
+IFUPDOWN_OWN = INTERFACES_FOLDER + "/60-azure"
+CLOUD_MARK = "This file is generated from information provided by"
+
+NETWORKD_FOLDER = "/etc/systemd/network"
+NETWORKD_OWN = NETWORKD_FOLDER + "/90-azure-dhcp.network"
+NETWORKD_TEXT = HEADER + "[Match]\nName=en* eth*\nType=ether\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n"
+
+NETPLAN_FOLDER = "/etc/netplan"
+NETPLAN_OWN = NETPLAN_FOLDER + "/60-azure.yaml"
+
+NM_FOLDER = "/etc/NetworkManager/system-connections"
+NM_OWN = NM_FOLDER + "/azure-dhcp.nmconnection"
+NM_TEXT = (
+    HEADER + "[connection]\nid=azure-dhcp\ntype=ethernet\nautoconnect=true\nautoconnect-priority=-100\n\n"
+    "[ethernet]\n\n[ipv4]\nmethod=auto\ndhcp-timeout=300\n\n[ipv6]\nmethod=auto\n"
+)
+
+IFCFG_RED_HAT = "/etc/sysconfig/network-scripts"
+IFCFG_SUSE = "/etc/sysconfig/network"
+
+PERSISTENT_RULES = (
+    "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/udev/rules.d/85-persistent-net-cloud-init.rules",
+)
+GENERATOR = "75-persistent-net-generator.rules"
+
+_ETHERNET = re.compile(r"^(eth|en|em|p\d)")
+
+
+class Stanza(NamedTuple):
+    """One stanza of interfaces(5): lines first to last (from 0), its kind and words (iface; ens3 inet dhcp)."""
+
+    first: int
+    last: int
+    kind: str
+    words: List[str]
+    body: List[str]
+
+
+class Plan(NamedTuple):
+    """changes to make, renderers found, and sentences for the user."""
+
+    changes: List[edits.Change]
+    renderers: List[str]
+    warnings: List[str]
+
+
+# -- interfaces(5), Debian's ifupdown ----------------------------------------------------------------------------
+
+
+def parse_interfaces(text: str) -> List[Stanza]:
+    """The stanzas of interfaces(5) in order; lines before the first stanza belong to none."""
+    lines = text.split("\n")
+    found: List[Stanza] = []
+    keywords = ("iface", "auto", "mapping", "source", "source-directory", "no-auto-down", "no-scripts", "template")
+    index = 0
+    while index < len(lines):
+        first = index
+        joined = lines[index]
+        while joined.endswith("\\") and index + 1 < len(lines):
+            index += 1
+            joined = joined[:-1] + " " + lines[index]
+        words = joined.split()
+        if words and not words[0].startswith("#"):
+            if words[0] in keywords or words[0].startswith("allow-"):
+                found.append(Stanza(first, index, words[0], words[1:], []))
+            elif found and found[-1].kind in ("iface", "mapping"):
+                last = found[-1]
+                found[-1] = last._replace(last=index, body=last.body + [" ".join(words)])
+        index += 1
+    return found
+
+
+def stanza_is_plain_dhcp(stanza: Stanza) -> bool:
+    """True for `iface <name> inet dhcp` (or inet6 auto/dhcp) that names no MAC address."""
+    if len(stanza.words) < 3 or stanza.words[2] not in ("dhcp", "auto"):
+        return False
+    return not any(line.startswith("hwaddress") for line in stanza.body)
+
+
+def interfaces_without(text: str, names: Sequence[str]) -> str:
+    """The text without every stanza of the named interfaces; `auto a b` lines keep the names that stay."""
+    lines: List[Optional[str]] = list(text.split("\n"))
+    for stanza in parse_interfaces(text):
+        if stanza.kind == "iface" and stanza.words[:1] and stanza.words[0] in names:
+            last = stanza.last
+            for index in range(stanza.first, last + 1):
+                lines[index] = None
+        elif stanza.kind == "auto" or stanza.kind.startswith("allow-"):
+            left = [name for name in stanza.words if name not in names]
+            if len(left) != len(stanza.words):
+                for index in range(stanza.first, stanza.last + 1):
+                    lines[index] = None
+                if left:
+                    lines[stanza.first] = " ".join([stanza.kind] + left)
+    return "\n".join(line for line in lines if line is not None)
+
+
+def ifupdown_text(names: Sequence[str]) -> str:
+    """allow-hotplug, not auto: a card that is not there must not fail the service."""
+    text = HEADER
+    for name in names:
+        text += "\nallow-hotplug %s\niface %s inet dhcp\n" % (name, name)
+    return text
+
+
+def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
+    """Move Ethernet stanzas out of the installer's file into one that cloud-init may replace (section 2.4)."""
+    paths = [INTERFACES] + [path for path in host.glob(INTERFACES_FOLDER + "/*") if host.is_file(path)]
+    own = IFUPDOWN_CLOUD if cloud_init else IFUPDOWN_OWN
+    if host.is_file(IFUPDOWN_CLOUD) and CLOUD_MARK in host.read(IFUPDOWN_CLOUD) and cloud_init:
+        # cloud-init has written its own since; whatever it says is DHCP and serves this machine.
+        wanted: Optional[str] = None
+        own = IFUPDOWN_CLOUD
+    else:
+        names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary != "eth0" else [])
+        wanted = ifupdown_text(names)
+    changes: List[edits.Change] = []
+    for path in paths:
+        if path == own:
+            continue
+        text = host.read(path)
+        stanzas = parse_interfaces(text)
+        bridged = {
+            word
+            for stanza in stanzas
+            for line in stanza.body
+            if re.match(r"(bridge|bond|vlan)[-_](ports|slaves|raw[-_]device)", line)
+            for word in line.split()[1:]
+        }
+        moved = sorted(
+            {
+                stanza.words[0]
+                for stanza in stanzas
+                if stanza.kind == "iface" and stanza.words and _ETHERNET.match(stanza.words[0])
+            }
+            - bridged
+        )
+        # A second card with DHCP of its own is somebody's intention; a fixed address or a MAC pin is not for Azure.
+        moved = [
+            name
+            for name in moved
+            if name in (primary, "eth0")
+            or not all(
+                stanza_is_plain_dhcp(stanza)
+                for stanza in stanzas
+                if stanza.kind == "iface" and stanza.words[:1] == [name]
+            )
+        ]
+        after = interfaces_without(text, moved)
+        if path == INTERFACES:
+            after = _with_source(after)
+        elif path != INTERFACES and moved and not [s for s in parse_interfaces(after) if s.kind == "iface"]:
+            changes += edits.plan_file(host, path, None)
+            continue
+        changes += edits.plan_file(host, path, after)
+    if wanted is not None:
+        changes = edits.plan_file(host, own, wanted) + changes
+    return changes
+
+
+def _with_source(text: str) -> str:
+    """The text with a line that reads interfaces.d."""
+    for stanza in parse_interfaces(text):
+        folder = stanza.words[0] if stanza.words else ""
+        if stanza.kind.startswith("source") and folder.startswith((INTERFACES_FOLDER, "interfaces.d")):
+            return text
+    return text + ("" if text.endswith("\n") or not text else "\n") + "\nsource %s/*\n" % INTERFACES_FOLDER
+
+
+# -- INI-like files: NetworkManager keyfiles, systemd-networkd ---------------------------------------------------
+
+
+def ini_values(text: str) -> List[Tuple[str, str, str, int]]:
+    """(section, key, value, line from 0) of every assignment; section and key lower case."""
+    found = []
+    section = ""
+    for index, line in enumerate(text.split("\n")):
+        stripped = line.strip()
+        if stripped.startswith("[") and stripped.endswith("]"):
+            section = stripped[1:-1].strip().lower()
+        elif stripped and stripped[0] not in "#;" and "=" in stripped:
+            key, _sep, value = stripped.partition("=")
+            found.append((section, key.strip().lower(), value.strip(), index))
+    return found
+
+
+def keyfile_is_ethernet(text: str) -> bool:
+    values = {(section, key): value for section, key, value, _index in ini_values(text)}
+    if values.get(("connection", "type")) not in ("ethernet", "802-3-ethernet"):
+        return False
+    # A port of a bridge or bond is somebody's construction and no connection of its own.
+    return not any(values.get(("connection", key)) for key in ("master", "controller", "slave-type", "port-type"))
+
+
+#: (section, key) of a keyfile that ties it to one card of the build machine.
+_PINS = {
+    ("ethernet", "mac-address"),
+    ("ethernet", "cloned-mac-address"),
+    ("802-3-ethernet", "mac-address"),
+    ("802-3-ethernet", "cloned-mac-address"),
+    ("match", "path"),
+    ("match", "interface-name"),
+}
+
+
+def keyfile_to_dhcp(text: str) -> str:
+    """An Ethernet keyfile without MAC pin and fixed IPv4 address, for any card, with DHCP at boot."""
+    lines: List[Optional[str]] = list(text.split("\n"))
+    fixed = False
+    for section, key, value, index in ini_values(text):
+        pinned = (section, key) in _PINS
+        pinned = pinned or ((section, key) == ("connection", "interface-name") and value != "eth0")
+        manual_start = (section, key) == ("connection", "autoconnect") and value.lower() in ("false", "no", "0")
+        if pinned or manual_start:
+            lines[index] = None
+        elif key == "method" and (section == "ipv4" and value != "auto" or section == "ipv6" and value == "manual"):
+            lines[index] = "method=auto"
+            fixed = True
+    if fixed:
+        for section, key, _value, index in ini_values(text):
+            if section in ("ipv4", "ipv6") and re.match(r"^(address(es)?\d*|gateway|dns|route\d+)$", key):
+                lines[index] = None
+    return "\n".join(line for line in lines if line is not None)
+
+
+def networkd_needs_moving(text: str, primary: str) -> bool:
+    """True for a .network file that binds Ethernet to a MAC address, or gives eth0 or the primary a fixed address."""
+    values = ini_values(text)
+    match = {key: value for section, key, value, _index in values if section == "match"}
+    if any(key in match for key in ("macaddress", "permanentmacaddress")):
+        return True
+    names = match.get("name", "").split()
+    fixed = any(section in ("network", "address") and key == "address" for section, key, _value, _index in values)
+    return fixed and any(_ETHERNET.match(name) for name in names + [primary] if name)
+
+
+def networkd_is_dhcp(text: str) -> bool:
+    """True for a .network file that gives Ethernet cards of any name DHCP."""
+    values = {(section, key): value for section, key, value, _index in ini_values(text)}
+    names = values.get(("match", "name"), "").split()
+    wide = any(name in ("*", "e*", "eth*", "eth0", "en* eth*") for name in names) or (
+        not names and values.get(("match", "type")) == "ether"
+    )
+    return wide and values.get(("network", "dhcp"), "").lower() in ("yes", "true", "ipv4", "both", "1")
+
+
+def link_pins_mac(text: str) -> bool:
+    """True for a .link file that names a card by its MAC address."""
+    return any(section == "match" and key.endswith("macaddress") for section, key, _value, _index in ini_values(text))
+
+
+def _networkd(host: Host, primary: str) -> List[edits.Change]:
+    changes: List[edits.Change] = []
+    served = False
+    for path in host.glob(NETWORKD_FOLDER + "/*.network"):
+        if host.is_link(path) or not host.is_file(path) or path == NETWORKD_OWN:
+            continue
+        text = host.read(path)
+        if networkd_needs_moving(text, primary):
+            changes += edits.plan_file(host, path, None)
+        elif networkd_is_dhcp(text):
+            served = True
+    if not served:
+        changes = edits.plan_file(host, NETWORKD_OWN, NETWORKD_TEXT) + changes
+    return changes
+
+
+def _networkmanager(host: Host) -> List[edits.Change]:
+    changes: List[edits.Change] = []
+    found = False
+    for path in host.glob(NM_FOLDER + "/*"):
+        if not host.is_file(path) or path.endswith("~") or path == NM_OWN:
+            continue
+        text = host.read(path)
+        if keyfile_is_ethernet(text):
+            found = True
+            changes += edits.plan_file(host, path, keyfile_to_dhcp(text))
+    if not found and not host.glob(IFCFG_RED_HAT + "/ifcfg-e*"):
+        changes = edits.plan_file(host, NM_OWN, NM_TEXT, 0o600) + changes
+    return changes
+
+
+# -- netplan -----------------------------------------------------------------------------------------------------
+
+
+def netplan_needs_moving(text: str) -> bool:
+    """True for a file that binds to a MAC address or gives an Ethernet card a fixed address."""
+    plain = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    if re.search(r"\b(bridges|bonds|vlans|wifis)\s*:", plain):
+        return False
+    return bool(re.search(r"\b(macaddress|addresses|gateway4|set-name)\s*:", plain))
+
+
+def netplan_text(renderer: str) -> str:
+    """DHCP on any Ethernet card. The name decides the order of what netplan generates: cloud-init's comes first."""
+    text = HEADER + "network:\n  version: 2\n"
+    if renderer:
+        text += "  renderer: %s\n" % renderer
+    text += '  ethernets:\n    zz-azure:\n      match:\n        name: "e*"\n'
+    return text + "      dhcp4: true\n      dhcp-identifier: mac\n"
+
+
+def _netplan(host: Host) -> List[edits.Change]:
+    changes: List[edits.Change] = []
+    renderer = ""
+    others = []
+    for path in host.glob(NETPLAN_FOLDER + "/*.yaml"):
+        if path == NETPLAN_OWN or not host.is_file(path):
+            continue
+        text = host.read(path)
+        match = re.search(r"^\s*renderer\s*:\s*(\w+)", text, re.M)
+        if netplan_needs_moving(text):
+            renderer = renderer or (match.group(1) if match else "")
+            changes += edits.plan_file(host, path, None)
+        else:
+            others.append(text)
+    serves = any(
+        re.search(r"\bdhcp4\s*:\s*(true|yes)", text) and re.search(r"\beth0\b|e\*|eth\*", text) for text in others
+    )
+    if not serves and not host.is_file(NETPLAN_OWN):
+        changes = edits.plan_file(host, NETPLAN_OWN, netplan_text(renderer), 0o600) + changes
+    return changes
+
+
+# -- ifcfg: Red Hat's network-scripts, SUSE's wicked -------------------------------------------------------------
+
+
+def ifcfg_to_dhcp(text: str, suse: bool = False) -> str:
+    """An ifcfg file without MAC pin, UUID and fixed address, with DHCP at boot (NET-01, NET-03)."""
+    wanted = {"BOOTPROTO": "'dhcp'", "STARTMODE": "'auto'"} if suse else {"BOOTPROTO": "dhcp", "ONBOOT": "yes"}
+    gone = re.compile(r"^\s*(HWADDR|MACADDR|LLADDR|UUID|IPADDR\w*|PREFIX\w*|NETMASK\w*|GATEWAY\w*|NETWORK|BROADCAST)=")
+    lines = []
+    seen = set()
+    for line in text.split("\n"):
+        match = re.match(r"^\s*([A-Z_0-9]+)=(.*)$", line)
+        if gone.match(line):
+            continue
+        if match is not None and match.group(1) in wanted:
+            key = match.group(1)
+            if key in seen:
+                continue
+            seen.add(key)
+            value = match.group(2).strip().strip("'\"").lower()
+            if value != wanted[key].strip("'"):
+                line = "%s=%s" % (key, wanted[key])
+        lines.append(line)
+    missing = ["%s=%s" % (key, wanted[key]) for key in sorted(wanted) if key not in seen]
+    if missing:
+        if lines and lines[-1] == "":
+            lines[-1:] = missing + [""]
+        else:
+            lines += missing + [""]
+    return "\n".join(lines)
+
+
+#: NET-03 in the form of the EL 6 and EL 7 documents.
+IFCFG_ETH0 = "DEVICE=eth0\nONBOOT=yes\nBOOTPROTO=dhcp\nTYPE=Ethernet\nUSERCTL=no\nPEERDNS=yes\nIPV6INIT=no\n"
+SYSCONFIG_NETWORK = "NETWORKING=yes\nHOSTNAME=localhost.localdomain\n"
+
+
+def set_shell_variable(text: str, key: str, value: str) -> str:
+    """A sysconfig text with KEY="value" once; comments and everything else stay."""
+    pattern = re.compile(r"^\s*%s=(.*)$" % re.escape(key))
+    lines = []
+    seen = False
+    for line in text.split("\n"):
+        match = pattern.match(line)
+        if match is not None:
+            if seen:
+                continue
+            seen = True
+            if match.group(1).strip().strip("'\"") != value:
+                line = '%s="%s"' % (key, value)
+        lines.append(line)
+    if not seen:
+        line = '%s="%s"' % (key, value)
+        if lines and lines[-1] == "":
+            lines.insert(len(lines) - 1, line)
+        else:
+            lines += [line, ""]
+    return "\n".join(lines)
+
+
+def _is_ethernet_ifcfg(path: str, text: str) -> bool:
+    name = path.rsplit("ifcfg-", 1)[-1]
+    if re.search(r"^\s*(MASTER|BRIDGE|TYPE=['\"]?(Bond|Bridge|Vlan|Team))", text, re.M) or "." in name or "~" in name:
+        return False
+    if re.search(r"^\s*(BRIDGE|BONDING_MASTER|BONDING_SLAVE\w*|ETHERDEVICE)=['\"]?\S", text, re.M):
+        return False
+    return bool(_ETHERNET.match(name)) or bool(re.search(r"^\s*DEVICE=['\"]?(eth|en)", text, re.M))
+
+
+def _ifcfg_red_hat(host: Host, legacy: bool) -> List[edits.Change]:
+    changes: List[edits.Change] = []
+    for path in host.glob(IFCFG_RED_HAT + "/ifcfg-*"):
+        if not host.is_file(path):
+            continue
+        text = host.read(path)
+        if _is_ethernet_ifcfg(path, text):
+            changes += edits.plan_file(host, path, ifcfg_to_dhcp(text))
+    if legacy:
+        eth0 = IFCFG_RED_HAT + "/ifcfg-eth0"
+        if not host.is_file(eth0):
+            changes = edits.plan_file(host, eth0, IFCFG_ETH0) + changes
+        text = edits.read_optional(host, "/etc/sysconfig/network") or ""
+        for line in SYSCONFIG_NETWORK.split():
+            key, _sep, value = line.partition("=")
+            text = set_shell_variable(text, key, value).replace('%s="%s"' % (key, value), line)
+        changes += edits.plan_file(host, "/etc/sysconfig/network", text)
+    return changes
+
+
+def _wicked(host: Host) -> List[edits.Change]:
+    changes: List[edits.Change] = []
+    for path in host.glob(IFCFG_SUSE + "/ifcfg-*"):
+        if host.is_file(path) and _is_ethernet_ifcfg(path, host.read(path)):
+            changes += edits.plan_file(host, path, ifcfg_to_dhcp(host.read(path), suse=True))
+    eth0 = IFCFG_SUSE + "/ifcfg-eth0"
+    if not host.is_file(eth0):
+        changes = edits.plan_file(host, eth0, "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n") + changes
+    dhcp = IFCFG_SUSE + "/dhcp"
+    if host.is_file(dhcp):
+        changes += edits.plan_file(host, dhcp, set_shell_variable(host.read(dhcp), "DHCLIENT_SET_HOSTNAME", "no"))
+    return changes
+
+
+# -- the host ----------------------------------------------------------------------------------------------------
+
+
+def primary_interface(host: Host) -> str:
+    """The interface of the default route; "" where there is none or a mounted image is looked at."""
+    best: Tuple[int, str] = (1 << 32, "")
+    for line in host.read("/proc/net/route", "").split("\n")[1:]:
+        fields = line.split()
+        if len(fields) > 7 and fields[1] == "00000000" and fields[6].isdigit():
+            best = min(best, (int(fields[6]), fields[0]))
+    return best[1]
+
+
+def renderers(host: Host) -> List[str]:
+    """Which network configurations the system uses: netplan, networkd, networkmanager, ifupdown, ifcfg, wicked."""
+    found = []
+    if host.is_dir(NETPLAN_FOLDER) and (host.which("netplan") or host.glob(NETPLAN_FOLDER + "/*.yaml")):
+        found.append("netplan")
+    if units.state(host, "systemd-networkd.service") == "enabled":
+        found.append("networkd")
+    nm = units.state(host, "NetworkManager.service")
+    if nm in ("enabled", "static") or (nm == "disabled" and host.glob(NM_FOLDER + "/*.nmconnection")):
+        found.append("networkmanager")
+    if host.is_file(INTERFACES) and (host.which("ifup") or not found):
+        found.append("ifupdown")
+    if host.glob(IFCFG_RED_HAT + "/ifcfg-*"):
+        found.append("ifcfg")
+    if host.glob(IFCFG_SUSE + "/ifcfg-*") and "networkmanager" not in found:
+        found.append("wicked")
+    return found
+
+
+def plan_persistent(host: Host) -> List[edits.Change]:
+    """NET-07, NET-08: no rule or link file ties a card's name to its MAC address."""
+    changes: List[edits.Change] = []
+    for path in PERSISTENT_RULES:
+        if host.is_link(path) and host.readlink(path) == "/dev/null":
+            continue
+        changes += edits.plan_file(host, path, None)
+    if any(host.is_file(folder + "/udev/rules.d/" + GENERATOR) for folder in ("/usr/lib", "/lib")):
+        changes += edits.plan_link(host, "/etc/udev/rules.d/" + GENERATOR, "/dev/null")
+    for path in host.glob(NETWORKD_FOLDER + "/*.link"):
+        if host.is_file(path) and not host.is_link(path) and link_pins_mac(host.read(path)):
+            changes += edits.plan_file(host, path, None)
+    return changes
+
+
+def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: bool = False) -> Plan:
+    """All changes that leave DHCP on whatever card is there; primary is the interface of the default route.
+
+    cloud_init: cloud-init writes the network configuration at first boot, so ours stands where it may replace it.
+    """
+    found = renderers(host)
+    managed = cloud_init and cloudinit_plan.network_managed(host)
+    changes: List[edits.Change] = []
+    warnings: List[str] = []
+    # With netplan, networkd's and NetworkManager's own files are not the ones to edit, unless there are some.
+    if "netplan" in found:
+        changes += _netplan(host)
+    if "networkd" in found and ("netplan" not in found or host.glob(NETWORKD_FOLDER + "/*.network")):
+        changes += _networkd(host, primary)
+    if "networkmanager" in found and ("netplan" not in found or host.glob(NM_FOLDER + "/*")):
+        changes += _networkmanager(host)
+    if "ifupdown" in found:
+        changes += _ifupdown(host, primary, managed)
+    if "ifcfg" in found or legacy_ifcfg:
+        changes += _ifcfg_red_hat(host, legacy_ifcfg)
+    if "wicked" in found:
+        changes += _wicked(host)
+    if not found:
+        warnings.append("No known network configuration was found; make sure that eth0 gets its address by DHCP.")
+    return Plan(changes + plan_persistent(host), found, warnings)
+
+
+# -- accelerated networking: NET-09 to NET-11 --------------------------------------------------------------------
+
+SRIOV_RULE = "/etc/udev/rules.d/68-azure-sriov-nm-unmanaged.rules"
+SRIOV_TEXT = 'SUBSYSTEM=="net", DRIVERS=="hv_pci", ACTION!="remove", ENV{NM_UNMANAGED}="1"\n'
+SRIOV_NETWORKD_RULE = "/etc/udev/rules.d/68-azure-sriov-networkd-unmanaged.rules"
+SRIOV_NETWORKD_TEXT = 'SUBSYSTEM=="net", DRIVERS=="hv_pci", ACTION!="remove", ENV{AZURE_UNMANAGED_SRIOV}="1"\n'
+SRIOV_NETWORK = NETWORKD_FOLDER + "/01-azure-unmanaged-sriov.network"
+SRIOV_NETWORK_TEXT = "[Match]\nProperty=AZURE_UNMANAGED_SRIOV=1\n\n[Link]\nUnmanaged=yes\n"
+SRIOV_NM = "/etc/NetworkManager/conf.d/99-azure-unmanaged-devices.conf"
+SRIOV_NM_TEXT = "[keyfile]\nunmanaged-devices=driver:mlx4_core,driver:mlx5_core\n"
+
+
+def vendor_sriov(host: Host) -> str:
+    """The rule of azure-vm-utils, which serves NetworkManager and networkd at once; "" where it is not installed."""
+    for folder in ("/usr/lib/udev/rules.d", "/lib/udev/rules.d"):
+        path = folder + "/10-azure-unmanaged-sriov.rules"
+        if host.is_file(path):
+            return path
+    return ""
+
+
+def plan_sriov(host: Host) -> List[edits.Change]:
+    """Keep the virtual function of accelerated networking out of the hands of network managers, in one way only."""
+    texts: Dict[str, Optional[str]] = {}
+    names = renderers(host)
+    if vendor_sriov(host):
+        # The package's rule also knows MANA; ours beside it would be a second opinion.
+        for path in (SRIOV_RULE, SRIOV_NETWORKD_RULE, SRIOV_NETWORK):
+            texts[path] = None
+    else:
+        texts[SRIOV_RULE] = SRIOV_TEXT
+        if "networkd" in names or "netplan" in names:
+            texts[SRIOV_NETWORKD_RULE] = SRIOV_NETWORKD_TEXT
+            texts[SRIOV_NETWORK] = SRIOV_NETWORK_TEXT
+        if "networkmanager" in names:
+            texts[SRIOV_NM] = SRIOV_NM_TEXT
+    changes: List[edits.Change] = []
+    for path in sorted(texts):
+        changes += edits.plan_file(host, path, texts[path])
+    return changes

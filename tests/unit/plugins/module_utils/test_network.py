@@ -1,0 +1,247 @@
+"""Network configuration: DHCP on any card, no MAC pin, nothing of somebody else's construction touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import network
+from ansible_collections.linuxvhd.azure.plugins.modules import network_dhcp, network_sriov
+
+DEFAULTS = {"primary": "ens3", "cloud_init": True, "legacy_ifcfg": False}
+
+INSTALLED = """\
+source /etc/network/interfaces.d/*
+
+auto lo
+iface lo inet loopback
+
+# The primary network interface
+allow-hotplug ens3
+iface ens3 inet static
+    address 10.0.2.15/24
+    gateway 10.0.2.2
+# This is an autoconfigured IPv6 interface
+iface ens3 inet6 auto
+"""
+
+KEYFILE = """\
+[connection]
+id=Wired connection 1
+uuid=6f9b0c1e-2f6a-4bb1-9d0e-1a2f3c4d5e6f
+type=ethernet
+interface-name=ens3
+
+[ethernet]
+mac-address=52:54:00:12:34:56
+
+[ipv4]
+method=manual
+address1=10.0.2.15/24,10.0.2.2
+dns=10.0.2.3;
+dns-search=example.org;
+
+[ipv6]
+method=auto
+"""
+
+ENABLED = {
+    "/usr/lib/systemd/system/systemd-networkd.service": "[Install]\nWantedBy=multi-user.target\n",
+    "/etc/systemd/system/multi-user.target.wants/systemd-networkd.service": "-> /usr/lib/x",
+}
+NM_ENABLED = {
+    "/usr/lib/systemd/system/NetworkManager.service": "[Install]\nWantedBy=multi-user.target\n",
+    "/etc/systemd/system/multi-user.target.wants/NetworkManager.service": "-> /usr/lib/x",
+}
+
+
+def twice(host, **options) -> dict:
+    """Run, then again: the second run changes nothing."""
+    given_options = {**DEFAULTS, **options}
+    planned = network_dhcp.run(given_options, host, True)
+    done = network_dhcp.run(given_options, host, False)
+    assert planned["diff"] == done["diff"]
+    again = network_dhcp.run(given_options, host, False)
+    assert not again["changed"], again["diff"]
+    return done
+
+
+def test_ifupdown_serves_both_names_and_gives_way_to_cloud_init(make_host) -> None:
+    host = make_host({"/etc/network/interfaces": INSTALLED})
+    assert twice(host)["renderers"] == ["ifupdown"]
+    main = host.read("/etc/network/interfaces")
+    assert "ens3" not in main and "iface lo inet loopback" in main and "static" not in main
+    text = host.read("/etc/network/interfaces.d/50-cloud-init")
+    assert "iface eth0 inet dhcp" in text and "iface ens3 inet dhcp" in text and "auto e" not in text
+    host.write("/etc/network/interfaces.d/50-cloud-init", "# This file is generated from information provided by x\n")
+    assert not network_dhcp.run(DEFAULTS, host, False)["changed"]
+
+
+def test_ifupdown_without_cloud_init_has_a_file_of_its_own(make_host) -> None:
+    host = make_host({"/etc/network/interfaces": "auto lo ens3\niface lo inet loopback\niface ens3 inet dhcp\n"})
+    twice(host, cloud_init=False)
+    assert host.is_file("/etc/network/interfaces.d/60-azure")
+    assert host.read("/etc/network/interfaces") == (
+        "auto lo\niface lo inet loopback\n\nsource /etc/network/interfaces.d/*\n"
+    )
+
+
+def test_bridges_and_second_cards_stay(make_host) -> None:
+    text = "auto br0\niface br0 inet dhcp\n  bridge_ports ens3\niface ens3 inet manual\niface ens4 inet dhcp\n"
+    host = make_host({"/etc/network/interfaces": text})
+    twice(host, primary="br0")
+    assert host.read("/etc/network/interfaces").startswith(text)
+
+
+def test_networkmanager(make_host) -> None:
+    path = "/etc/NetworkManager/system-connections/Wired connection 1.nmconnection"
+    bridge = "[connection]\ntype=ethernet\nmaster=br0\ninterface-name=ens4\n"
+    host = make_host({**NM_ENABLED, path: KEYFILE, "/etc/NetworkManager/system-connections/port": bridge})
+    assert twice(host)["renderers"] == ["networkmanager"]
+    text = host.read(path)
+    for word in ("mac-address", "interface-name", "manual", "address1", "dns="):
+        assert word not in text
+    assert "dns-search=example.org;" in text and "uuid=6f9b" in text
+    assert host.read("/etc/NetworkManager/system-connections/port") == bridge
+    assert not host.exists(network.NM_OWN)
+
+
+def test_networkmanager_without_any_profile_gets_one(make_host) -> None:
+    host = make_host(NM_ENABLED)
+    twice(host)
+    assert "method=auto" in host.read(network.NM_OWN)
+    assert host.stat(network.NM_OWN).st_mode & 0o777 == 0o600
+
+
+def test_networkd(make_host) -> None:
+    host = make_host(
+        {
+            **ENABLED,
+            "/etc/systemd/network/10-mac.network": "[Match]\nMACAddress=52:54:00:12:34:56\n[Network]\nDHCP=yes\n",
+            "/etc/systemd/network/20-wired.network": "[Match]\nName=ens3\n\n[Network]\nDHCP=yes\n",
+            "/etc/systemd/network/10-name.link": "[Match]\nMACAddress=52:54:00:12:34:56\n[Link]\nName=lan0\n",
+        }
+    )
+    assert twice(host)["renderers"] == ["networkd"]
+    assert not host.exists("/etc/systemd/network/10-mac.network")
+    assert not host.exists("/etc/systemd/network/10-name.link")
+    assert host.exists("/etc/systemd/network/20-wired.network")
+    assert "Name=en* eth*" in host.read(network.NETWORKD_OWN)
+
+
+def test_netplan(make_host) -> None:
+    yaml = pytest.importorskip("yaml")
+    installer = (
+        "network:\n  renderer: networkd\n  ethernets:\n    ens3:\n      match:\n        macaddress: 52:54:00:12:34:56\n"
+    )
+    host = make_host({**ENABLED, "/etc/netplan/01-installer.yaml": installer})
+    assert "netplan" in twice(host)["renderers"]
+    assert host.listdir("/etc/netplan") == ["60-azure.yaml"]
+    text = yaml.safe_load(host.read(network.NETPLAN_OWN))
+    assert text["network"]["renderer"] == "networkd"
+    assert text["network"]["ethernets"]["zz-azure"]["dhcp4"] is True
+
+
+def test_netplan_bridges_stay(make_host) -> None:
+    text = "network:\n  bridges:\n    br0:\n      addresses: [10.0.0.1/24]\n"
+    host = make_host({"/etc/netplan/01.yaml": text})
+    twice(host)
+    assert host.read("/etc/netplan/01.yaml") == text
+
+
+def test_ifcfg(make_host) -> None:
+    text = 'DEVICE=ens3\nBOOTPROTO="static"\nONBOOT=no\nHWADDR=52:54:00:12:34:56\nUUID=1\nIPADDR=10.0.0.2\nPREFIX=24\n'
+    host = make_host({"/etc/sysconfig/network-scripts/ifcfg-ens3": text})
+    twice(host, legacy_ifcfg=True)
+    assert host.read("/etc/sysconfig/network-scripts/ifcfg-ens3") == "DEVICE=ens3\nBOOTPROTO=dhcp\nONBOOT=yes\n"
+    assert host.read("/etc/sysconfig/network-scripts/ifcfg-eth0") == network.IFCFG_ETH0
+    assert host.read("/etc/sysconfig/network") == "NETWORKING=yes\nHOSTNAME=localhost.localdomain\n"
+
+
+def test_wicked(make_host) -> None:
+    host = make_host(
+        {
+            "/etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO='static'\nLLADDR='52:54:00:12:34:56'\nIPADDR='10.0.0.2'\n",
+            "/etc/sysconfig/network/ifcfg-lo": "IPADDR=127.0.0.1/8\n",
+            "/etc/sysconfig/network/dhcp": '## Type: yesno\nDHCLIENT_SET_HOSTNAME="yes"\n',
+        }
+    )
+    assert twice(host)["renderers"] == ["wicked"]
+    assert host.read("/etc/sysconfig/network/ifcfg-eth0") == "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
+    assert host.read("/etc/sysconfig/network/ifcfg-lo") == "IPADDR=127.0.0.1/8\n"
+    assert host.read("/etc/sysconfig/network/dhcp") == '## Type: yesno\nDHCLIENT_SET_HOSTNAME="no"\n'
+
+
+def test_persistent_rules(make_host) -> None:
+    host = make_host(
+        {
+            "/etc/network/interfaces": "",
+            "/etc/udev/rules.d/70-persistent-net.rules": "x",
+            "/etc/udev/rules.d/70-mine.rules": "x",
+            "/etc/udev/rules.d/85-persistent-net-cloud-init.rules": "x",
+            "/usr/lib/udev/rules.d/75-persistent-net-generator.rules": "x",
+        }
+    )
+    twice(host)
+    assert host.listdir("/etc/udev/rules.d") == ["70-mine.rules", "75-persistent-net-generator.rules"]
+    assert os.readlink(Path(host.root) / "etc/udev/rules.d/75-persistent-net-generator.rules") == "/dev/null"
+
+
+def test_nothing_known_is_said(make_host) -> None:
+    assert "eth0 gets its address" in network_dhcp.run(DEFAULTS, make_host({}), True)["warnings"][0]
+
+
+def test_primary_interface(make_host) -> None:
+    table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
+    row = "%s\t%s\t0202000A\t0003\t0\t0\t%d\t00000000\t0\t0\t0\n"
+    routes = table + row % ("wlan0", "00000000", 600) + row % ("ens3", "00000000", 100) + row % ("x", "0002000A", 0)
+    assert network.primary_interface(make_host({"/proc/net/route": routes})) == "ens3"
+    assert network.primary_interface(make_host({"/proc/net/route": table})) == ""
+
+
+def test_sriov_by_the_vendor_or_by_us_but_not_both(make_host) -> None:
+    host = make_host({**NM_ENABLED, **ENABLED})
+    assert network_sriov.run({}, host, False)["changed"]
+    assert 'DRIVERS=="hv_pci", ACTION!="remove", ENV{NM_UNMANAGED}="1"' in host.read(network.SRIOV_RULE)
+    assert host.is_file(network.SRIOV_NM) and host.is_file(network.SRIOV_NETWORK)
+    assert not network_sriov.run({}, host, False)["changed"]
+    host.write("/usr/lib/udev/rules.d/10-azure-unmanaged-sriov.rules", "x")
+    assert network_sriov.run({}, host, False)["changed"]
+    assert not host.exists(network.SRIOV_RULE) and not host.exists(network.SRIOV_NETWORK)
+    assert not network_sriov.run({}, host, False)["changed"]
+
+
+WORDS = st.sampled_from(
+    ["iface", "auto", "allow-hotplug", "ens3", "eth0", "inet", "dhcp", "static", "\n", "\\\n", " ", "[ipv4]", "method="]
+    + [
+        "manual",
+        "[connection]",
+        "type=ethernet",
+        "mac-address=1",
+        "address1=",
+        "HWADDR=",
+        "BOOTPROTO=",
+        "source",
+        "=",
+        "#",
+    ]
+)
+
+
+@given(st.lists(WORDS, max_size=30).map("".join) | st.lists(WORDS, max_size=30).map(" ".join) | st.text())
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_survived(text: str) -> None:
+    once = network.interfaces_without(text, ["ens3"])
+    assert not [s for s in network.parse_interfaces(once) if s.kind == "iface" and s.words[:1] == ["ens3"]]
+    keyfile = network.keyfile_to_dhcp(text)
+    assert network.keyfile_to_dhcp(keyfile) == keyfile
+    ifcfg = network.ifcfg_to_dhcp(text)
+    assert network.ifcfg_to_dhcp(ifcfg) == ifcfg
+    network.networkd_needs_moving(text, "ens3")
+    network.netplan_needs_moving(text)
+    once = network.set_shell_variable(text, "A", "no")
+    assert network.set_shell_variable(once, "A", "no") == once
