@@ -13,11 +13,13 @@ Private to the collection: its interface may change in any release.
 
 import os
 import re
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+import stat as stat_module
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import profiles
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, profiles, waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import boot_sources
 
 PASS = "pass"
 FAIL = "fail"
@@ -158,6 +160,14 @@ class Account(NamedTuple):
     shell: str
 
 
+class Image(NamedTuple):
+    """The initramfs of one kernel: its file, and the modules in it (names with underscores)."""
+
+    kernel: str
+    path: str
+    present: FrozenSet[str]
+
+
 class ReadOnlyHost(Host):
     """A Host for the audit: it reads each file once, refuses every write, and starts nothing in a mounted image."""
 
@@ -168,6 +178,13 @@ class ReadOnlyHost(Host):
         Host.__init__(self, root)
         self._kept = {}  # type: Dict[str, Any]
         self._ran = {}  # type: Dict[Tuple[str, ...], CommandResult]
+        self._paths = {}  # type: Dict[Tuple[str, bool], str]
+
+    def path(self, path: str, follow_last: bool = True) -> str:
+        key = (path, follow_last)
+        if key not in self._paths:
+            self._paths[key] = Host.path(self, path, follow_last)
+        return self._paths[key]
 
     def _step(self, step: str, path: str) -> None:
         if step != "run":
@@ -271,12 +288,13 @@ class Context:
 
         def read() -> Optional[str]:
             try:
-                if self.host.is_dir(path):
+                status = self.host.stat(path)
+                if status is None or stat_module.S_ISDIR(status.st_mode):
+                    # What looks absent may only be out of reach: a directory on the way that cannot be searched.
+                    self._searchable(path)
                     return None
                 return self.host.read_bytes(path).decode("utf-8", "surrogateescape")
-            except (FileNotFoundError, NotADirectoryError):
-                # What looks absent may only be out of reach: a directory on the way that cannot be searched.
-                self._searchable(path)
+            except FileNotFoundError:
                 return None
             except PermissionError:
                 raise self._denied(path)
@@ -387,6 +405,11 @@ class Context:
         if not self.live:
             raise CannotLook("%s can be seen on the running system only; this is a mounted image." % what)
 
+    def needs_root(self, what: str) -> None:
+        """Stop a check that only root can answer."""
+        if not self.privileged:
+            raise CannotLook("%s can be seen by root only; run the audit with become." % what)
+
     # -- who it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -457,6 +480,19 @@ class Context:
             if len(fields) > 2 and fields[1] in ("/boot/efi", "/efi") and fields[2] == "vfat":
                 return True
         return bool(self.glob("/boot/efi/EFI/*", "/efi/EFI/*"))
+
+    @property
+    def profile(self) -> profiles.Profile:
+        """The vendor values for this system."""
+        return self.remember("profile", lambda: profiles.select(self.release, self.architecture))
+
+    # -- judging -----------------------------------------------------------------------------------------------
+
+    def after_capture(self, outcome: Outcome) -> Outcome:
+        """A rule that the capture step puts into force: a machine in use is not measured by it, an image is."""
+        if outcome.status == FAIL and self.phase != "captured":
+            return na("until capture: %s" % outcome.evidence)
+        return outcome
 
     # -- packages ----------------------------------------------------------------------------------------------
 
@@ -758,6 +794,80 @@ class Context:
 
         return self.remember(("config", kernel), look)
 
+    # -- boot entries, initramfs images ------------------------------------------------------------------------
+
+    @property
+    def entries(self) -> List[Tuple[str, List[str]]]:
+        """(name, arguments) of every boot entry but rescue and recovery ones."""
+        return self.remember("entries", lambda: boot_sources.entries(self.host))
+
+    @property
+    def running_arguments(self) -> Optional[List[str]]:
+        """The arguments that the running kernel was started with; None in a mounted image."""
+        if not self.live:
+            return None
+        return cmdline.split(self.text("/proc/cmdline") or "")
+
+    @property
+    def command_lines(self) -> List[Tuple[str, List[str]]]:
+        """The boot entries (where they can be read) and the running kernel's own line."""
+        try:
+            found = list(self.entries)
+        except AzurePrepError:
+            if not self.live:
+                raise
+            found = []
+        running = self.running_arguments
+        return found + ([("/proc/cmdline", running)] if running is not None else [])
+
+    @property
+    def generator(self) -> str:
+        """What makes the initramfs: dracut, initramfs_tools or mkinitrd."""
+        return self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[0]
+
+    @property
+    def images(self) -> List[Image]:
+        """The initramfs of every bootable kernel that has one."""
+        found = self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[1]
+        if not found:
+            raise CannotLook("No initramfs was found in /boot.")
+        return [Image(kernel, path, present) for kernel, path, present in found]
+
+    # -- the agent ---------------------------------------------------------------------------------------------
+
+    @property
+    def has_agent(self) -> bool:
+        return self.has_command("waagent")
+
+    @property
+    def agent_options(self) -> Dict[str, str]:
+        """The options of /etc/waagent.conf as the agent reads them; {} where there is no such file."""
+        return self.remember("agent", lambda: waagent_conf.settings(self.text("/etc/waagent.conf") or ""))
+
+    def agent_setting(self, key: str) -> str:
+        """One option; "" where it is not set."""
+        return self.agent_options.get(key, "")
+
+    @property
+    def agent_version(self) -> Tuple[int, ...]:
+        """The agent's version from its own source, else of its package; () where it cannot be told."""
+
+        def look() -> Tuple[int, ...]:
+            for path in self.glob(
+                "/usr/lib/python3/dist-packages/azurelinuxagent/common/version.py",
+                "/usr/lib/python[23]*/site-packages/azurelinuxagent/common/version.py",
+                "/usr/local/lib/python[23]*/dist-packages/azurelinuxagent/common/version.py",
+            ):
+                match = re.search(r"^AGENT_VERSION\s*=\s*['\"]([\d.]+)", self.text(path) or "", re.MULTILINE)
+                if match:
+                    return version(match.group(1))
+            for name in ("waagent", "walinuxagent", "WALinuxAgent", "python-azure-agent"):
+                if name in self.packages:
+                    return version(self.packages[name].split("-")[0])
+            return ()
+
+        return self.remember("agent_version", look)
+
     # -- accounts ----------------------------------------------------------------------------------------------
 
     @property
@@ -801,12 +911,12 @@ class Context:
                 return self._provisioner
             if self.unit_state("azure-provisioning.service") not in ("absent", "masked"):
                 return "agentless"
-            if self.has_command("cloud-init") or self.host.is_dir("/etc/cloud"):
+            if self.has_command("cloud-init"):
                 return "cloud-init"
             if self.has_command("waagent"):
                 return "waagent"
-            # Nothing is there yet; the documents recommend cloud-init.
-            return "cloud-init"
+            # Nothing is there yet; the profile says what the documents recommend.
+            return self.profile.provisioner
 
         return self.remember("provisioner", look)
 

@@ -1,0 +1,187 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of SSH, sudo and accounts.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Dict, List
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import sshd_config, sudoers
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    Context,
+    Outcome,
+    Table,
+    bad,
+    dunno,
+    join,
+    na,
+    ok,
+    quote,
+)
+
+CHECKS = Table()
+
+#: What Azure's certification accepts, in seconds (certification FAQ; 180 is advised).
+ALIVE_LOW, ALIVE_HIGH = 30, 235
+
+#: cloud-init's forced command for root: it lets nobody in (LISA tolerates it too).
+_FORCED = re.compile(r'command="echo \'Please login as the user ')
+
+
+@CHECKS("SSH-01")
+def ssh_enabled(context: Context) -> Outcome:
+    """The program sshd, and an enabled unit: sshd.service, ssh.service or ssh.socket."""
+    if not context.has_command("sshd"):
+        return bad("sshd is not installed")
+    units = list(context.profile.units.get("ssh", ())) + ["sshd.service", "ssh.service", "ssh.socket", "sshd.socket"]
+    enabled = context.first_enabled(*units)
+    return ok("%s is enabled" % enabled) if enabled else bad("none of %s is enabled" % join(sorted(set(units))))
+
+
+def seconds(value: str) -> int:
+    """A time of sshd_config(5) in seconds: "180", "3m", "1h30m"; -1 where it is none."""
+    if value.isdigit():
+        return int(value)
+    factors = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+    parts = re.findall(r"(\d+)([smhdw]?)", value.lower())
+    if "".join(number + unit for number, unit in parts) != value.lower() or not parts:
+        return -1
+    return sum(int(number) * factors[unit or "s"] for number, unit in parts)
+
+
+@CHECKS("SSH-02")
+def keep_alive(context: Context) -> Outcome:
+    """ClientAliveInterval as `sshd -T` tells it; without root or in a mounted image by the files, first match."""
+    if not context.has_command("sshd"):
+        return dunno("sshd is not installed.")
+    directives = sshd_config.flatten_host(context.host)
+    own = [d for d in directives if d.keyword == "clientaliveinterval" and not d.in_match]
+    where = ""
+    if own:
+        where = quote(own[0].path, own[0].index + 1, "%s %s" % ("ClientAliveInterval", own[0].value))
+    value = own[0].value.split("#")[0].strip().strip('"') if own else "0"
+    if context.live and context.privileged:
+        result = context.run("sshd", "-T")
+        if result.rc == 0:
+            value = sshd_config.parse_effective(result.stdout).get("clientaliveinterval", "0")
+            where = "sshd -T: clientaliveinterval %s%s" % (value, " (%s)" % where if where else "")
+        elif "host key" not in result.stderr.lower() and "privilege separation" not in result.stderr.lower():
+            return bad("sshd -T refuses the configuration: %s" % result.stderr.strip())
+    found = seconds(value)
+    where = where or "ClientAliveInterval is not set (0)"
+    return ok(where) if ALIVE_LOW <= found <= ALIVE_HIGH else bad(where)
+
+
+@CHECKS("SSH-04", "CLEAN-03")
+def host_keys(context: Context) -> Outcome:
+    """/etc/ssh/ssh_host_*: gone after capture."""
+    found = context.glob("/etc/ssh/ssh_host_*")
+    return context.after_capture(bad(join(found)) if found else ok("no /etc/ssh/ssh_host_*"))
+
+
+@CHECKS("ACC-01")
+def target_password(context: Context) -> Outcome:
+    """sudoers with all it includes: no Defaults targetpw, rootpw or runaspw, and no rule for everybody."""
+    files = sudoers.files(context.host)
+    if not files:
+        # The suite reads /etc/sudoers only; without sudo there is nothing to get wrong.
+        return ok("there is no /etc/sudoers")
+    found = []
+    for path in files:
+        for finding in sudoers.findings(context.text(path) or ""):
+            found.append(quote(path, finding.first + 1, finding.text))
+    return bad(join(found)) if found else ok("no targetpw in " + join(files))
+
+
+def password_kinds(context: Context) -> Dict[str, str]:
+    """Account to "locked", "empty" or "set" by /etc/shadow and, for old systems, /etc/passwd."""
+    kinds = {}
+    for _line, name, field in context.shadow:
+        if field == "":
+            kinds[name] = "empty"
+        elif "*" in field or "!" in field or field == "x":
+            kinds[name] = "locked"
+        else:
+            kinds[name] = "set"
+    return kinds
+
+
+def authorized_keys(context: Context, home: str) -> List[str]:
+    """Evidence of the key files of a home directory that hold a key which lets somebody in."""
+    found = []
+    for name in ("authorized_keys", "authorized_keys2"):
+        path = "%s/.ssh/%s" % (home.rstrip("/"), name)
+        lines = [line for line in context.lines(path) if not _FORCED.search(line.text)]
+        if lines:
+            found.append("%s (%d keys)" % (path, len(lines)) if len(lines) > 1 else "%s (1 key)" % path)
+    return found
+
+
+@CHECKS("ACC-02")
+def leftover_accounts(context: Context) -> Outcome:
+    """/etc/shadow and ~/.ssh/authorized_keys of every account but the one that the audit was started by."""
+    found = []
+    own = []
+    for line, name, field in context.shadow:
+        if field and not ("*" in field or "!" in field or field == "x"):
+            text = "/etc/shadow:%d: %s has a password" % (line, name)
+            (own if name == context.account else found).append(text)
+    for account in context.accounts:
+        if "nologin" in account.shell or not account.home.startswith("/"):
+            continue
+        for text in authorized_keys(context, account.home):
+            text = "%s: %s" % (account.name, text)
+            if account.name == context.account:
+                own.append(text)
+            elif text not in found:
+                found.append(text)
+    if found:
+        return bad(join(found))
+    if own and context.phase == "captured":
+        return bad(join(own))
+    if own:
+        return na("Only the account that this audit was started by has credentials until capture: %s" % join(own))
+    return ok("no password in /etc/shadow, no authorized_keys")
+
+
+@CHECKS("ACC-03")
+def root_locked(context: Context) -> Outcome:
+    """root's field in /etc/shadow."""
+    kind = password_kinds(context).get("root", "")
+    if not kind:
+        return dunno("/etc/shadow has no line for root.")
+    if kind == "locked":
+        return ok("/etc/shadow: root is locked")
+    text = "/etc/shadow: root has %s" % ("an empty password" if kind == "empty" else "a password")
+    return bad(text) if kind == "empty" else context.after_capture(bad(text))
+
+
+@CHECKS("ACC-04")
+def empty_passwords(context: Context) -> Outcome:
+    """No empty password field in /etc/shadow, and none in /etc/passwd."""
+    found = ["/etc/shadow:%d: %s" % (line, name) for line, name, field in context.shadow if field == ""]
+    for line in context.lines("/etc/passwd"):
+        fields = line.text.split(":")
+        if len(fields) >= 7 and fields[1] == "":
+            found.append("%s:%d: %s" % (line.path, line.number, fields[0]))
+    return bad("empty password: " + join(found)) if found else ok("no empty password")
+
+
+@CHECKS("ACC-05")
+def selinux_labels(context: Context) -> Outcome:
+    """A mounted image with SELinux enforcing: /.autorelabel is asked for or not needed."""
+    mode = ""
+    for line in context.lines("/etc/selinux/config"):
+        if line.text.startswith("SELINUX="):
+            mode = line.text[8:].strip()
+    if mode not in ("enforcing", "permissive"):
+        return na("SELinux is not used.")
+    if context.live:
+        return na("SELinux labels what a running system writes.")
+    if context.exists("/.autorelabel"):
+        return ok("/.autorelabel")
+    return na("Relabel (touch /.autorelabel) if other tools than this collection changed files in the mounted image.")

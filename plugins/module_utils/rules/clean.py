@@ -1,0 +1,181 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of what must not be in an image: histories, logs, identities, state of this machine.
+
+Most of it cannot be absent while the machine is in use. Before capture such a rule is not applicable, and its
+evidence says what the capture step will remove; after it (phase captured) it is judged.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import os
+from typing import List
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    Context,
+    Outcome,
+    Table,
+    bad,
+    join,
+    na,
+    ok,
+)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.network import ifcfg_files
+
+CHECKS = Table()
+
+#: How deep below a home directory a history is looked for.
+HISTORY_DEPTH = 3
+
+
+def _gone(context: Context, found: List[str], nothing: str) -> Outcome:
+    return context.after_capture(bad(join(found, 4)) if found else ok(nothing))
+
+
+@CHECKS("CLEAN-01")
+def deprovisioned(context: Context) -> Outcome:
+    """What the agent's deprovisioning removes: files in /var/lib/waagent."""
+    if not context.has_agent and not context.listdir("/var/lib/waagent"):
+        return na("The agent is not installed.")
+    return _gone(context, context.glob("/var/lib/waagent/*"), "/var/lib/waagent is empty")
+
+
+@CHECKS("CLEAN-04")
+def cloud_init_state(context: Context) -> Outcome:
+    """/var/lib/cloud/instance, /var/lib/cloud/seed and the logs of cloud-init."""
+    found = context.glob(
+        "/var/lib/cloud/instance", "/var/lib/cloud/instances/*", "/var/lib/cloud/seed/*/*", "/var/log/cloud-init*.log"
+    )
+    return _gone(context, found, "no state of cloud-init")
+
+
+@CHECKS("CLEAN-05")
+def cloud_directory(context: Context) -> Outcome:
+    """/var/lib/cloud."""
+    # Scripts that an image brings along on purpose live in scripts (SWAP-04).
+    found = [path for path in context.glob("/var/lib/cloud/*") if not path.endswith("/scripts")]
+    return _gone(context, found, "/var/lib/cloud is empty")
+
+
+@CHECKS("CLEAN-06")
+def agent_log(context: Context) -> Outcome:
+    """/var/log/waagent.log*."""
+    return _gone(context, context.glob("/var/log/waagent.log*"), "no log of the agent")
+
+
+def histories(context: Context, home: str) -> List[str]:
+    """Shell histories below a home directory that are not empty, with their size."""
+    found = []
+    real = context.host.path(home)
+    # A home such as / or /bin belongs to a system account: only the directory itself is looked at.
+    depth = HISTORY_DEPTH if home.count("/") > 1 or home == "/root" else 0
+    if os.path.isdir(real) and not os.access(real, os.R_OK | os.X_OK):
+        context.listdir(home)
+    for folder, folders, names in os.walk(real):
+        below = os.path.relpath(folder, real).count("/") + 1 if folder != real else 0
+        if below >= depth:
+            folders[:] = []
+        for name in names:
+            if name == ".history" or (name.startswith(".") and name.endswith("sh_history")):
+                path = os.path.join(folder, name)
+                size = os.lstat(path).st_size
+                if size and not os.path.islink(path):
+                    found.append("%s (%d bytes)" % (context.host.inside(path), size))
+    return found
+
+
+@CHECKS("CLEAN-07")
+def shell_history(context: Context) -> Outcome:
+    """.bash_history, .*sh_history and .history of every account with a shell: absent or 0 bytes."""
+    found = []  # type: List[str]
+    own = []  # type: List[str]
+    for account in context.accounts:
+        if account.shell.endswith("sh") and account.home.startswith("/"):
+            for text in histories(context, account.home):
+                if account.name == context.account:
+                    own.append(text)
+                elif text not in found:
+                    found.append(text)
+    found = [text for text in found if text not in own]
+    if found:
+        return bad(join(found))
+    if own and context.phase == "captured":
+        return bad(join(own))
+    if own:
+        return na("Only the account that this audit was started by has a history until capture: %s" % join(own))
+    return ok("no shell history")
+
+
+@CHECKS("CLEAN-08")
+def logs(context: Context) -> Outcome:
+    """The system log, login records, the journal, the installers' logs, /tmp and /var/tmp."""
+    found = [
+        path
+        for path in ("/var/log/syslog", "/var/log/messages", "/var/log/wtmp", "/var/log/btmp")
+        if context.size(path)
+    ]
+    found += context.glob(
+        "/var/log/journal/*/*", "/var/log/installer/*", "/var/log/anaconda/*", "/root/anaconda-ks.cfg"
+    )
+    if context.phase == "captured":
+        found += context.glob("/tmp/*", "/var/tmp/*")
+    return _gone(context, found, "no logs, no temporary files")
+
+
+@CHECKS("CLEAN-09")
+def machine_id(context: Context) -> Outcome:
+    """/etc/machine-id: empty or the word uninitialized; /var/lib/dbus/machine-id absent or a link."""
+    text = (context.text("/etc/machine-id") or "").strip()
+    found = ["/etc/machine-id is set"] if text and text != "uninitialized" else []
+    path = "/var/lib/dbus/machine-id"
+    if context.exists(path, follow=False) and not context.host.is_link(path) and context.size(path):
+        found.append(path + " is set")
+    return _gone(context, found, "no machine id")
+
+
+@CHECKS("CLEAN-10")
+def leases(context: Context) -> Outcome:
+    """Lease files of dhclient, dhcpcd, NetworkManager, wicked and systemd-networkd."""
+    found = context.glob(
+        "/var/lib/dhclient/*",
+        "/var/lib/dhcpcd/*.lease*",
+        "/var/lib/dhcp/*.lease*",
+        "/var/lib/NetworkManager/*.lease",
+        "/var/lib/wicked/lease-*",
+        "/var/lib/systemd/network/*.lease",
+    )
+    return _gone(context, found, "no DHCP lease")
+
+
+@CHECKS("CLEAN-11")
+def generated_network(context: Context) -> Outcome:
+    """Network files that cloud-init writes for the machine it boots on."""
+    found = context.glob(
+        "/etc/netplan/50-cloud-init.yaml",
+        "/etc/NetworkManager/system-connections/cloud-init-*.nmconnection",
+        "/etc/systemd/network/10-cloud-init-*.network",
+        "/etc/network/interfaces.d/50-cloud-init*",
+    )
+    for path in ifcfg_files(context):
+        if "Created by cloud-init" in (context.text(path) or ""):
+            found.append(path)
+    return _gone(context, found, "no generated network file")
+
+
+@CHECKS("CLEAN-13")
+def secrets(context: Context) -> Outcome:
+    """Random seeds, systemd's credential secret, NetworkManager's secret key, iSCSI and NVMe identities."""
+    found = [
+        path
+        for path in (
+            "/var/lib/systemd/random-seed",
+            "/var/lib/systemd/credential.secret",
+            "/var/lib/NetworkManager/secret_key",
+            "/etc/nvme/hostid",
+            "/etc/nvme/hostnqn",
+        )
+        if context.exists(path)
+    ]
+    return _gone(context, found, "no seed and no secret of this machine")

@@ -1,0 +1,95 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the initramfs images: what each of them really holds.
+
+Private to the collection: its interface may change in any release.
+"""
+
+from typing import List
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    Context,
+    Image,
+    Outcome,
+    Table,
+    bad,
+    join,
+    na,
+    ok,
+)
+
+CHECKS = Table()
+
+#: Without these the kernel finds neither disk nor network on Hyper-V (INIT-01 to INIT-03).
+NEEDED = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
+
+#: What image tests look for besides (INIT-05).
+KEYBOARD = "hyperv_keyboard"
+
+
+def lacking(context: Context, images: List[Image], names: List[str]) -> List[str]:
+    """ "hv_netvsc in /boot/initrd.img-…" for each driver that is neither built in nor in the image."""
+    found = []
+    for image in images:
+        for name in names:
+            if name not in image.present and context.module(image.kernel, name) != "built in":
+                found.append("%s in %s" % (name, image.path))
+    return found
+
+
+def _drivers(context: Context, generator: str) -> Outcome:
+    if context.generator != generator:
+        return na("The initramfs is made by %s." % context.generator)
+    missing = lacking(context, context.images, list(NEEDED))
+    if missing:
+        return bad("missing: " + join(missing))
+    return ok("%s in or built into %s" % (join(NEEDED), join(image.path for image in context.images)))
+
+
+@CHECKS("INIT-01")
+def dracut(context: Context) -> Outcome:
+    """The list of files in every kernel's initramfs, where dracut makes it; built-in drivers count."""
+    return _drivers(context, "dracut")
+
+
+@CHECKS("INIT-02")
+def initramfs_tools(context: Context) -> Outcome:
+    """The list of files in every kernel's initramfs, where initramfs-tools makes it; built-in drivers count."""
+    return _drivers(context, "initramfs_tools")
+
+
+@CHECKS("INIT-03")
+def mkinitrd(context: Context) -> Outcome:
+    """The list of files in every kernel's initrd, where mkinitrd makes it; built-in drivers count."""
+    return _drivers(context, "mkinitrd")
+
+
+@CHECKS("INIT-04")
+def every_kernel(context: Context) -> Outcome:
+    """Every kernel that boots with an initramfs has one, and none of them lacks a driver that another has."""
+    images = context.images
+    without = [kernel for kernel in context.kernels if kernel not in [image.kernel for image in images]]
+    missing = lacking(context, images, list(NEEDED))
+    concerned = {item.rsplit(" in ", 1)[1] for item in missing}
+    if without:
+        return bad("no initramfs for " + join(without))
+    if concerned and len(concerned) < len(images):
+        return bad("only some were rebuilt; missing: " + join(missing))
+    if concerned:
+        return bad("missing: " + join(missing))
+    return ok("%d of %d" % (len(images), len(images)))
+
+
+@CHECKS("INIT-05")
+def verified(context: Context) -> Outcome:
+    """The same lists again for hv_vmbus, hv_storvsc, hv_netvsc and, where the kernel has it, hyperv_keyboard."""
+    names = list(NEEDED)
+    missing = lacking(context, context.images, names)
+    for image in context.images:
+        if context.module(image.kernel, KEYBOARD) is not None:
+            missing += lacking(context, [image], [KEYBOARD])
+    if missing:
+        return bad("missing: " + join(missing))
+    return ok("%s: %s" % (join(image.path for image in context.images), join(names + [KEYBOARD])))

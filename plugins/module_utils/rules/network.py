@@ -1,0 +1,514 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks of the network: addresses by DHCP, nothing tied to one machine, virtual functions left alone.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Dict, List, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    Context,
+    Line,
+    Outcome,
+    Table,
+    bad,
+    join,
+    na,
+    ok,
+    quote,
+)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.features import has_vm_utils
+
+CHECKS = Table()
+
+#: The wire server and the instance metadata service.
+WIRE, METADATA = "168.63.129.16", "169.254.169.254"
+
+UDEV_FOLDERS = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/lib/udev/rules.d", "/lib/udev/rules.d")
+
+#: Names of a host that belong to no machine.
+NEUTRAL_NAMES = ("", "localhost", "localhost.localdomain", "localhost.local", "localhost4", "(none)")
+
+_IFCFG = ("/etc/sysconfig/network-scripts/ifcfg-*", "/etc/sysconfig/network/ifcfg-*")
+_KEYFILES = ("/etc/NetworkManager/system-connections/*", "/usr/lib/NetworkManager/system-connections/*")
+
+
+def assignments(context: Context, path: str) -> Dict[str, Tuple[str, Line]]:
+    """KEY=value lines of a shell-like file, quotes taken off; the last one counts."""
+    found = {}
+    for line in context.lines(path):
+        key, sep, value = line.text.partition("=")
+        if sep and re.match(r"\w+$", key.strip()):
+            found[key.strip()] = (value.split(" #")[0].strip().strip("\"'"), line)
+    return found
+
+
+def keyfile(context: Context, path: str) -> Dict[str, Dict[str, Tuple[str, Line]]]:
+    """An ini-like file (NetworkManager, systemd): section to key to (value, line); the first of a key counts."""
+    found = {}  # type: Dict[str, Dict[str, Tuple[str, Line]]]
+    section = ""
+    for line in context.lines(path):
+        if line.text.startswith(";"):
+            continue
+        match = re.match(r"\[(.+)\]$", line.text)
+        if match:
+            section = match.group(1).strip().lower()
+            continue
+        key, sep, value = line.text.partition("=")
+        if sep:
+            found.setdefault(section, {}).setdefault(key.strip().lower(), (value.strip(), line))
+    return found
+
+
+def ifcfg_files(context: Context) -> List[str]:
+    """The ifcfg files of real interfaces; backups and the loopback are none."""
+    names = []
+    for path in context.glob(*_IFCFG):
+        name = path.rsplit("ifcfg-", 1)[1]
+        if name != "lo" and not name.endswith(("~", ".bak", ".orig", ".template", ".rpmsave", ".rpmnew")):
+            names.append(path)
+    return names
+
+
+def keyfiles(context: Context) -> List[str]:
+    return [path for path in context.glob(*_KEYFILES) if not path.endswith(("~", ".bak"))]
+
+
+def tied_ifcfg(context: Context) -> List[str]:
+    found = []
+    for path in ifcfg_files(context):
+        values = assignments(context, path)
+        if values.get("TYPE", ("Ethernet",))[0].lower() not in ("ethernet", ""):
+            continue
+        for key in ("HWADDR", "MACADDR", "UUID", "LLADDR"):
+            if key in values and values[key][0]:
+                found.append(values[key][1].evidence)
+        protocol = values.get("BOOTPROTO", ("",))[0].lower()
+        if protocol in ("static", "none") or (not protocol and any(key.startswith("IPADDR") for key in values)):
+            address = next((values[key][1] for key in sorted(values) if key.startswith("IPADDR")), None)
+            if address is not None:
+                found.append(address.evidence)
+            elif path.endswith("ifcfg-eth0") and "BOOTPROTO" in values:
+                found.append(values["BOOTPROTO"][1].evidence)
+    return found
+
+
+def tied_keyfiles(context: Context) -> List[str]:
+    found = []
+    for path in keyfiles(context):
+        sections = keyfile(context, path)
+        connection = sections.get("connection", {})
+        if connection.get("type", ("ethernet",))[0] not in ("ethernet", "802-3-ethernet"):
+            continue
+        for name in ("ethernet", "802-3-ethernet"):
+            for key in ("mac-address", "cloned-mac-address"):
+                if key in sections.get(name, {}):
+                    found.append(sections[name][key][1].evidence)
+        method = sections.get("ipv4", {}).get("method")
+        if method is not None and method[0] not in ("auto",):
+            found.append(method[1].evidence)
+    return found
+
+
+def tied_netplan(context: Context) -> List[str]:
+    found = []
+    for path in context.glob("/etc/netplan/*.yaml"):
+        if "cloud-init" in path.rsplit("/", 1)[1]:
+            # cloud-init writes this file for the machine it boots on, and the capture step removes it (CLEAN-11).
+            continue
+        for line in context.lines(path):
+            if re.match(r"-?\s*(macaddress\s*:|addresses\s*:)", line.text) and not _below_nameservers(context, line):
+                found.append(line.evidence)
+    return found
+
+
+def _below_nameservers(context: Context, line: Line) -> bool:
+    """Whether an "addresses:" of netplan is the one of a name server: the parent is the last line with less indent."""
+    rows = (context.text(line.path) or "").split("\n")
+    own = rows[line.number - 1]
+    indent = len(own) - len(own.lstrip())
+    for row in reversed(rows[: line.number - 1]):
+        if row.strip() and not row.lstrip().startswith("#") and len(row) - len(row.lstrip()) < indent:
+            return row.strip().startswith("nameservers")
+    return False
+
+
+def tied_ifupdown(context: Context) -> List[str]:
+    found = []
+    for path in ["/etc/network/interfaces"] + context.glob("/etc/network/interfaces.d/*"):
+        for line in context.lines(path):
+            words = line.text.split()
+            if words[:1] == ["iface"] and len(words) >= 4 and words[1] != "lo" and words[2] == "inet":
+                if words[3] not in ("dhcp", "manual"):
+                    found.append(line.evidence)
+            elif words[:1] == ["hwaddress"]:
+                found.append(line.evidence)
+    return found
+
+
+def tied_networkd(context: Context) -> List[str]:
+    found = []
+    for path in context.glob("/etc/systemd/network/*.network", "/etc/systemd/network/*.link"):
+        if "cloud-init" in path.rsplit("/", 1)[1]:
+            continue
+        sections = keyfile(context, path)
+        match = sections.get("match", {})
+        for key in ("macaddress", "permanentmacaddress"):
+            if key in match:
+                found.append(match[key][1].evidence)
+        network = sections.get("network", {})
+        dhcp = network.get("dhcp", ("no",))[0].lower()
+        address = network.get("address") or sections.get("address", {}).get("address")
+        if (
+            address is not None
+            and dhcp not in ("yes", "true", "both", "ipv4", "1", "on")
+            and match.get("name", ("",))[0] != "lo"
+        ):
+            found.append(address[1].evidence)
+    return found
+
+
+@CHECKS("NET-01")
+def dhcp(context: Context) -> Outcome:
+    """ifcfg, NetworkManager, netplan, ifupdown and networkd files: no static address, no MAC address, no UUID."""
+    found = tied_ifcfg(context) + tied_keyfiles(context) + tied_netplan(context)
+    found += tied_ifupdown(context) + tied_networkd(context)
+    return bad(join(found)) if found else ok("no static address and nothing tied to a MAC address")
+
+
+@CHECKS("NET-02")
+def sysconfig_network(context: Context) -> Outcome:
+    """/etc/sysconfig/network: NETWORKING=yes; newer releases do not read the file."""
+    path = "/etc/sysconfig/network"
+    values = assignments(context, path)
+    networking = values.get("NETWORKING")
+    fine = networking is not None and networking[0].lower() == "yes"
+    if not context.is_el():
+        return na("It concerns Enterprise Linux.")
+    if context.is_el(8):
+        if fine:
+            return ok(networking[1].evidence)  # type: ignore[index]
+        return na("NetworkManager does not read %s; image tests that still look for NETWORKING=yes object." % path)
+    if not fine:
+        return bad(networking[1].evidence if networking else "%s has no NETWORKING=yes" % path)
+    return ok(networking[1].evidence)  # type: ignore[index]
+
+
+@CHECKS("NET-03")
+def ifcfg_eth0(context: Context) -> Outcome:
+    """ifcfg-eth0: DEVICE=eth0, ONBOOT=yes, BOOTPROTO=dhcp; newer releases use profiles (NET-04)."""
+    path = "/etc/sysconfig/network-scripts/ifcfg-eth0"
+    if not context.is_el():
+        return na("It concerns Enterprise Linux.")
+    values = assignments(context, path)
+    wrong = []
+    for key, wanted in (("DEVICE", "eth0"), ("ONBOOT", "yes"), ("BOOTPROTO", "dhcp")):
+        if values.get(key, ("",))[0].lower() != wanted:
+            wrong.append(values[key][1].evidence if key in values else "%s has no %s=%s" % (path, key, wanted))
+    if context.is_el(8):
+        if not wrong:
+            return ok(path)
+        return na("NetworkManager needs no ifcfg-eth0 (NET-04); image tests that still look for it object.")
+    return bad(join(wrong)) if wrong else ok(path)
+
+
+def uses_network_manager(context: Context) -> bool:
+    return context.unit_state("NetworkManager.service") == "enabled"
+
+
+@CHECKS("NET-04")
+def profile_for_eth0(context: Context) -> Outcome:
+    """A profile that brings eth0 up by DHCP, or NetworkManager's automatic one, not switched off."""
+    if not (context.is_el(8) or context.release.id == "fedora"):
+        return na("It concerns Enterprise Linux 8 and newer.")
+    wrong = []
+    for path in keyfiles(context):
+        sections = keyfile(context, path)
+        connection = sections.get("connection", {})
+        if connection.get("interface-name", ("eth0",))[0] != "eth0" or "ipv4" not in sections:
+            continue
+        if connection.get("autoconnect", ("true",))[0].lower() == "false":
+            wrong.append(connection["autoconnect"][1].evidence)
+        elif sections["ipv4"].get("method", ("auto",))[0] == "auto":
+            return ok("%s: DHCP" % path)
+    values = assignments(context, "/etc/sysconfig/network-scripts/ifcfg-eth0")
+    if values.get("BOOTPROTO", ("",))[0].lower() == "dhcp" and values.get("ONBOOT", ("yes",))[0].lower() == "yes":
+        return ok("/etc/sysconfig/network-scripts/ifcfg-eth0: DHCP")
+    for path in context.glob(
+        "/etc/NetworkManager/NetworkManager.conf", "/etc/NetworkManager/conf.d/*.conf"
+    ) + context.glob("/usr/lib/NetworkManager/conf.d/*.conf"):
+        value = keyfile(context, path).get("main", {}).get("no-auto-default")
+        if value is not None and value[0]:
+            wrong.append(value[1].evidence)
+    if wrong:
+        return bad("no profile brings eth0 up: " + join(wrong))
+    return ok("no profile names eth0; NetworkManager makes one with DHCP by itself")
+
+
+@CHECKS("NET-05")
+def network_service(context: Context) -> Outcome:
+    """An enabled unit that brings the network up."""
+    units = (
+        "NetworkManager.service",
+        "systemd-networkd.service",
+        "networking.service",
+        "wicked.service",
+        "network.service",
+    )
+    enabled = context.first_enabled(*units)
+    if enabled:
+        return ok("%s is enabled" % enabled)
+    return bad("none of %s is enabled" % join(units))
+
+
+@CHECKS("NET-06")
+def no_network_manager(context: Context) -> Outcome:
+    """Enterprise Linux 6: the package NetworkManager."""
+    if not context.is_el(6, 6):
+        return na("From Enterprise Linux 7 on NetworkManager stays.")
+    package = context.installed("NetworkManager")
+    return bad(package + " is installed") if package else ok("NetworkManager is not installed")
+
+
+@CHECKS("NET-07")
+def persistent_rules(context: Context) -> Outcome:
+    """udev's rules: no 70-persistent-net.rules, no live 75-persistent-net-generator.rules, no name by MAC address."""
+    found = []
+    for folder in UDEV_FOLDERS[:2]:
+        for name in context.listdir(folder):
+            path = "%s/%s" % (folder, name)
+            if re.match(r"(70|z25)[-_]persistent-net\.rules$", name):
+                found.append(path)
+                continue
+            if not name.endswith(".rules") or context.host.is_link(path):
+                continue
+            for line in context.lines(path):
+                if re.search(r'ATTRS?\{address\}\s*==\s*"[0-9a-fA-F:]{17}"', line.text) and "NAME" in line.text:
+                    found.append(line.evidence)
+    if found:
+        return bad(join(found))
+    mask = "/etc/udev/rules.d/75-persistent-net-generator.rules"
+    masked = context.host.is_link(mask) and context.host.readlink(mask) == "/dev/null"
+    for folder in UDEV_FOLDERS[1:]:
+        path = folder + "/75-persistent-net-generator.rules"
+        if context.exists(path):
+            if not masked:
+                return bad("%s would write names by MAC address" % path)
+            if context.family == "redhat":
+                return na("%s is masked; image tests that look for the file itself object." % path)
+    return ok("no persistent names")
+
+
+@CHECKS("NET-08")
+def suse_leftovers(context: Context) -> Outcome:
+    """85-persistent-net-cloud-init.rules and ifcfg-eth* files other than one for eth0 with DHCP."""
+    found = context.glob("/etc/udev/rules.d/85-persistent-net-cloud-init.rules")
+    for path in context.glob("/etc/sysconfig/network/ifcfg-eth*"):
+        values = assignments(context, path)
+        if not path.endswith("ifcfg-eth0") or not values.get("BOOTPROTO", ("",))[0].lower().startswith("dhcp"):
+            found.append(path)
+    return bad(join(found)) if found else ok("no leftover interface files")
+
+
+def sriov_rules(context: Context) -> List[str]:
+    """Evidence of udev rules that take virtual functions from the network manager, written by hand."""
+    found = []
+    for folder in UDEV_FOLDERS:
+        for name in context.listdir(folder):
+            if not name.endswith(".rules") or "azure-unmanaged-sriov" in name:
+                continue
+            if "sriov" not in name and folder not in UDEV_FOLDERS[:2]:
+                continue
+            for line in context.lines("%s/%s" % (folder, name)):
+                if re.search(r"hv_pci|mlx[45]_core|\bmana\b", line.text) and "NM_UNMANAGED" in line.text:
+                    found.append(line.evidence)
+    return found
+
+
+def _packaged_sriov(context: Context) -> List[str]:
+    return context.glob(*(folder + "/*azure-unmanaged-sriov.rules" for folder in UDEV_FOLDERS))
+
+
+@CHECKS("NET-09")
+def virtual_functions(context: Context) -> Outcome:
+    """Where NetworkManager runs: a udev rule that marks virtual functions (driver hv_pci) as not its own."""
+    packaged = _packaged_sriov(context)
+    own = sriov_rules(context)
+    if packaged or own:
+        return ok(join(packaged or own))
+    if not uses_network_manager(context):
+        return na("NetworkManager does not run.")
+    return bad("no udev rule keeps NetworkManager from virtual functions (driver hv_pci)")
+
+
+@CHECKS("NET-10")
+def unmanaged_drivers(context: Context) -> Outcome:
+    """unmanaged-devices in NetworkManager's configuration names mlx4_core and mlx5_core."""
+    if not context.is_el(8) or not uses_network_manager(context):
+        return na("It concerns NetworkManager on Enterprise Linux 8 and newer.")
+    if _packaged_sriov(context):
+        return ok("azure-vm-utils does it")
+    for path in context.glob("/etc/NetworkManager/conf.d/*.conf", "/usr/lib/NetworkManager/conf.d/*.conf"):
+        value = keyfile(context, path).get("keyfile", {}).get("unmanaged-devices")
+        if value is not None and "mlx4_core" in value[0] and "mlx5_core" in value[0]:
+            return ok(value[1].evidence)
+    return bad("no unmanaged-devices=driver:mlx4_core,driver:mlx5_core in /etc/NetworkManager/conf.d")
+
+
+@CHECKS("NET-11")
+def one_policy(context: Context) -> Outcome:
+    """azure-vm-utils' rule and a hand-written one for virtual functions do not stand side by side."""
+    packaged = _packaged_sriov(context)
+    own = sriov_rules(context)
+    if packaged and own:
+        return bad("%s and %s" % (join(packaged), join(own)))
+    if not packaged and not own:
+        return na("There is no SR-IOV rule%s." % (" although azure-vm-utils is there" if has_vm_utils(context) else ""))
+    return ok(join(packaged or own))
+
+
+@CHECKS("NET-12")
+def suse_host_name(context: Context) -> Outcome:
+    """DHCLIENT_SET_HOSTNAME="no" in /etc/sysconfig/network/dhcp, where wicked reads it."""
+    path = "/etc/sysconfig/network/dhcp"
+    if not context.exists(path) and not context.has_command("wicked"):
+        return na("wicked is not used.")
+    value = assignments(context, path).get("DHCLIENT_SET_HOSTNAME")
+    if value is None:
+        return bad("%s has no DHCLIENT_SET_HOSTNAME" % path)
+    return ok(value[1].evidence) if value[1].text == 'DHCLIENT_SET_HOSTNAME="no"' else bad(value[1].evidence)
+
+
+@CHECKS("NET-13", "CLEAN-12")
+def resolver(context: Context) -> Outcome:
+    """/etc/resolv.conf: a symbolic link that leads somewhere, or absent."""
+    path = "/etc/resolv.conf"
+    if context.host.is_link(path):
+        target = context.host.readlink(path)
+        # Below /run the target appears with the service that writes it.
+        resolved = target if target.startswith("/") else "/etc/" + target
+        if context.live and not context.exists(path):
+            return bad("%s leads to %s, which does not exist" % (path, target))
+        return ok("%s -> %s" % (path, resolved))
+    if not context.exists(path):
+        return ok("there is no %s" % path)
+    lines = [line for line in context.lines(path) if line.text.startswith("nameserver")]
+    text = lines[0].evidence if lines else "%s is a plain file" % path
+    return context.after_capture(bad(text))
+
+
+def _blocking(rules: List[str]) -> str:
+    """The first rule of an output chain that refuses root the wire server or the metadata service; "" where none."""
+    allowed = set()
+    for rule in rules:
+        refuses = re.search(r"-j (DROP|REJECT)|\b(drop|reject)\b", rule)
+        accepts = re.search(r"-j ACCEPT|\baccept\b", rule)
+        for address in (WIRE, METADATA):
+            if address not in rule:
+                continue
+            if accepts and not refuses:
+                allowed.add(address)
+            elif refuses and address not in allowed and "uid-owner" not in rule and "skuid" not in rule:
+                return rule
+    return ""
+
+
+def _iptables_verdict(text: str, where: str) -> str:
+    """What refuses in the output of iptables-save or `iptables -S`; "" where nothing does."""
+    rules = [line.strip() for line in text.split("\n")]
+    output = [rule for rule in rules if rule.startswith("-A OUTPUT")]
+    wrong = _blocking(output)
+    if wrong:
+        return "%s: %s" % (where, wrong)
+    policy = any(re.match(r"(-P OUTPUT|:OUTPUT) DROP", rule) for rule in rules)
+    open_all = any(re.match(r"-A OUTPUT (-m \S+ --ctstate \S*NEW\S* )?-j ACCEPT$", rule) for rule in output)
+    if policy and not open_all and not any(WIRE in rule and "ACCEPT" in rule for rule in output):
+        return "%s: the policy of OUTPUT is DROP" % where
+    return ""
+
+
+def _nft_verdict(text: str, where: str) -> str:
+    """What refuses in an nftables ruleset; "" where nothing does."""
+    for match in re.finditer(r"chain\s+\S+\s*\{([^{}]*hook\s+output[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", text):
+        body = match.group(1)
+        lines = [line.strip() for line in re.split(r"[\n]", body) if line.strip()]
+        wrong = _blocking([line for line in lines if "hook" not in line])
+        if wrong:
+            return "%s: %s" % (where, wrong)
+        open_all = any(line in ("accept", "ct state new accept") for line in lines)
+        if (
+            re.search(r"policy\s+drop", body)
+            and not open_all
+            and not any(WIRE in line and "accept" in line for line in lines)
+        ):
+            return "%s: an output chain has policy drop" % where
+    return ""
+
+
+@CHECKS("NET-14")
+def firewall(context: Context) -> Outcome:
+    """The rules in force (nft, iptables, when their kernel modules are loaded) and those kept in files, for output."""
+    found = []
+    looked = []
+    ufw = assignments(context, "/etc/default/ufw").get("DEFAULT_OUTPUT_POLICY")
+    if ufw is not None and assignments(context, "/etc/ufw/ufw.conf").get("ENABLED", ("no",))[0].lower() == "yes":
+        looked.append("/etc/default/ufw")
+        if ufw[0].upper() in ("DROP", "REJECT"):
+            found.append(ufw[1].evidence)
+    for path in ("/etc/iptables/rules.v4", "/etc/sysconfig/iptables"):
+        text = context.text(path)
+        if text is not None:
+            looked.append(path)
+            found.append(_iptables_verdict(text, path))
+    if context.unit_state("nftables.service") == "enabled":
+        for path in ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf"):
+            text = context.text(path)
+            if text is not None:
+                looked.append(path)
+                found.append(_nft_verdict(re.sub(r"#.*", "", text), path))
+    if context.live:
+        loaded = (context.text("/proc/modules") or "").split("\n")
+        modules = {line.split(" ")[0] for line in loaded}
+        # Listing rules would load these modules; where they are not loaded there are no rules.
+        if "nf_tables" in modules and context.has_command("nft"):
+            context.needs_root("the firewall's rules")
+            result = context.run("nft", "list", "ruleset")
+            looked.append("nft list ruleset")
+            found.append(_nft_verdict(result.stdout, "nft list ruleset"))
+        if "iptable_filter" in modules and context.has_command("iptables-legacy-save"):
+            context.needs_root("the firewall's rules")
+            looked.append("iptables-legacy-save")
+            found.append(_iptables_verdict(context.run("iptables-legacy-save").stdout, "iptables-legacy-save"))
+        elif "iptable_filter" in modules and context.has_command("iptables-save"):
+            context.needs_root("the firewall's rules")
+            looked.append("iptables-save")
+            found.append(_iptables_verdict(context.run("iptables-save").stdout, "iptables-save"))
+    wrong = [text for text in found if text]
+    if wrong:
+        return bad(join(wrong))
+    return ok("nothing refuses them: " + join(looked) if looked else "no firewall rules are loaded or kept")
+
+
+@CHECKS("NET-15")
+def netplan_leftovers(context: Context) -> Outcome:
+    """/etc/netplan: nothing but the file that cloud-init writes."""
+    found = [path for path in context.glob("/etc/netplan/*.yaml") if "cloud-init" not in path.rsplit("/", 1)[1]]
+    return context.after_capture(bad(join(found)) if found else ok("no installer file in /etc/netplan"))
+
+
+@CHECKS("NET-16")
+def host_name(context: Context) -> Outcome:
+    """/etc/hostname (/etc/HOSTNAME): localhost.localdomain, localhost, or empty."""
+    for path in ("/etc/hostname", "/etc/HOSTNAME"):
+        text = context.text(path)
+        if text is not None:
+            names = [line.strip() for line in text.split("\n") if line.strip() and not line.startswith("#")]
+            name = names[0] if names else ""
+            if name in NEUTRAL_NAMES:
+                return ok(quote(path, 1, name))
+            return context.after_capture(bad(quote(path, 1, name)))
+    return ok("there is no /etc/hostname")
