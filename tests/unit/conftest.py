@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+# A busy machine makes any example slow now and then; the time of one example is no property of the code.
+settings.register_profile("unit", deadline=None)
+settings.load_profile("unit")
 
 
 class Killed(BaseException):
