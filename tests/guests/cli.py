@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--cpus", type=int, default=1)
     one.add_argument("--disk-bus", default="virtio", choices=["virtio", "scsi", "ide"])
     one.add_argument("--timeout", type=float, default=launch.SSH_SECONDS, help="seconds to wait for SSH")
+    one.add_argument("--raw", action="store_true", help="a raw disk on its own instead of an overlay")
     one.add_argument("--no-wait", action="store_true", help="do not wait for SSH")
     one = commands.add_parser("wait", help="wait until SSH works in a started guest")
     one.add_argument("--dir", type=Path, required=True)
@@ -86,7 +87,13 @@ def run(options: argparse.Namespace) -> int:
         print(build.build(definitions.find(options.name), rebuild=options.rebuild))
     elif options.command == "start":
         how = start.Options(
-            options.accel, options.memory_mib, options.cpus, options.timeout, options.disk_bus, not options.no_wait
+            accel=options.accel,
+            memory_mib=options.memory_mib,
+            cpus=options.cpus,
+            seconds=options.timeout,
+            disk_bus=options.disk_bus,
+            wait=not options.no_wait,
+            raw=options.raw,
         )
         print(json.dumps(start.start(options.name, options.dir, how), indent=2))
     elif options.command == "wait":

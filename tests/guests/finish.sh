@@ -15,6 +15,8 @@ finish() {
     mountpoint -q /proc || mount -t proc proc /proc
     mountpoint -q /sys || mount -t sysfs sysfs /sys
     mountpoint -q /dev/pts || { mkdir -p /dev/pts; mount -t devpts devpts /dev/pts; }
+    # apparmor_parser names its cache after the features that the kernel shows there.
+    mountpoint -q /sys/kernel/security || mount -t securityfs securityfs /sys/kernel/security
     mount -t tmpfs tmpfs /tmp
     if [ "$firmware" = uefi ]; then
         modprobe efivarfs 2>/dev/null

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ def ssh_command(state: dict[str, Any], *words: str) -> list[str]:
     return [*argv, f"{state['user']}@{state['host']}", *words]
 
 
-def wait_for_ssh(process_alive: Any, state: dict[str, Any], seconds: float = SSH_SECONDS) -> float:
+def wait_for_ssh(process_alive: Callable[[], bool], state: dict[str, Any], seconds: float = SSH_SECONDS) -> float:
     """Seconds until a command ran inside the guest over SSH; GuestError when it dies or the time is up."""
     started = time.monotonic()
     serial = Path(state["serial_log"])
@@ -142,6 +143,22 @@ def wait_for_ssh(process_alive: Any, state: dict[str, Any], seconds: float = SSH
             last = f"ssh says: {done.stderr.strip()[-200:]}"
         time.sleep(0.5)
     raise GuestError(f"The guest was not up within {seconds:.0f} s: {last}. The end of {serial}:\n{tail(serial)}")
+
+
+def wait_for_text(process_alive: Callable[[], bool], serial: Path, pattern: str, seconds: float) -> float:
+    """Seconds until the serial console shows pattern; GuestError when the guest dies or the time is up."""
+    started = time.monotonic()
+    while True:
+        dead = death_in(serial)
+        if dead:
+            raise GuestError(f"The guest died: {dead}\nThe end of {serial}:\n{tail(serial)}")
+        if serial.exists() and re.search(pattern, serial.read_bytes().decode("utf-8", "replace")):
+            return time.monotonic() - started
+        if not process_alive():
+            raise GuestError(f"QEMU ended before {pattern!r} stood on the console of {serial}:\n{tail(serial)}")
+        if time.monotonic() - started > seconds:
+            raise GuestError(f"{serial} did not show {pattern!r} within {seconds:.0f} s; its end:\n{tail(serial)}")
+        time.sleep(0.5)
 
 
 def is_ours(pid: int, directory: Path) -> bool:

@@ -19,7 +19,8 @@ PORT_ATTEMPTS = 5
 
 
 class Options:
-    """How a guest is started: accelerator, memory in MiB, processors, patience in seconds, bus of the disk."""
+    """How a guest is started: accelerator, memory in MiB, processors, patience in seconds, bus of the disk,
+    whether to wait for SSH, and whether the disk is a raw copy (a file on its own) instead of an overlay."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Options:
         seconds: float = launch.SSH_SECONDS,
         disk_bus: str = "virtio",
         wait: bool = True,
+        raw: bool = False,
     ) -> None:
         self.accel = accel
         self.memory_mib = memory_mib
@@ -36,6 +38,7 @@ class Options:
         self.seconds = seconds
         self.disk_bus = disk_bus
         self.wait = wait
+        self.raw = raw
 
 
 def overlay(base: Path, base_format: str, target: Path) -> None:
@@ -59,7 +62,7 @@ def start(name: str, directory: Path, options: Options | None = None) -> dict[st
         if launch.is_ours(int(launch.load(directory)["pid"]), directory):
             raise GuestError(f"A guest is already running in {directory}: stop it first.")
         (directory / launch.STATE).unlink()
-    disk = directory / "disk.qcow2"
+    disk = directory / ("disk.raw" if options.raw else "disk.qcow2")
     disk.unlink(missing_ok=True)
     seed = None
     if name == OWN_IMAGE:
@@ -70,6 +73,8 @@ def start(name: str, directory: Path, options: Options | None = None) -> dict[st
             )
         firmware = os.environ.get("AZURE_TEST_FIRMWARE", "bios")
         template = None
+        options.raw = False
+        disk = directory / "disk.qcow2"
         overlay(Path(image).absolute(), cloud.image_format(Path(image)), disk)
         seed = cloud.make_seed(directory, definitions.USER, cache.private_key().with_suffix(".pub").read_text().strip())
     else:
@@ -77,8 +82,14 @@ def start(name: str, directory: Path, options: Options | None = None) -> dict[st
         place = build.build(definition)
         firmware = definition.firmware
         template = place / "vars.fd"
-        overlay(place / "disk.raw", "raw", disk)
-    return boot(name, directory, disk, "qcow2", firmware, options, template=template, seed=seed)
+        if options.raw:
+            # Sparse, and on file systems that can share blocks not even a copy.
+            subprocess.run(["cp", "--reflink=auto", "--sparse=always", place / "disk.raw", disk], check=True)
+        else:
+            overlay(place / "disk.raw", "raw", disk)
+    return boot(
+        name, directory, disk, "raw" if options.raw else "qcow2", firmware, options, template=template, seed=seed
+    )
 
 
 def boot(
