@@ -106,7 +106,8 @@ class Host:
     inside root, so that an absolute link in a mounted image never leads out of it.
 
     fault, for tests only: called as fault(step, path) before every step that changes something; it may raise.
-    Steps: "mkdir", "create", "write", "fsync", "backup", "rename", "fsync_dir", "unlink", "symlink", "run".
+    Steps: "mkdir", "create", "write", "fsync", "backup", "rename", "fsync_dir", "unlink", "symlink",
+    "link", "chmod", "rmdir", "run".
     """
 
     def __init__(self, root: str = "/", fault: Optional[Callable[[str, str], None]] = None) -> None:
@@ -390,6 +391,35 @@ class Host:
             self._sync_directory(os.path.dirname(real))
         except OSError as exc:
             raise self._write_error("move %s to" % source, target, exc)
+
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name, which keeps its data when the first is replaced; a copy where that cannot be."""
+        self._step("link", target)
+        real = self.path(target, follow_last=False)
+        try:
+            os.link(self.path(source), real)
+            self._sync_directory(os.path.dirname(real))
+        except OSError as exc:
+            # FAT knows no second names; some file systems refuse them to protected files.
+            if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.EMLINK, errno.ENOSYS):
+                raise self._write_error("link %s to" % source, target, exc)
+            self.copy(source, target)
+
+    def chmod(self, path: str, mode: int) -> None:
+        """Set the permission bits of a file."""
+        self._step("chmod", path)
+        try:
+            os.chmod(self.path(path), mode)
+        except OSError as exc:
+            raise self._write_error("set the mode of", path, exc)
+
+    def rmdir(self, path: str) -> None:
+        """Delete an empty directory."""
+        self._step("rmdir", path)
+        try:
+            os.rmdir(self.path(path))
+        except OSError as exc:
+            raise self._write_error("remove the directory", path, exc)
 
     def remove(self, path: str) -> bool:
         """Delete a file or a symbolic link (never what it points to); False where nothing was there."""

@@ -14,6 +14,7 @@ GeneratorHost is a Host whose run() does in Python what the named tools are docu
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -23,6 +24,7 @@ from typing import Any
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import reader
 
 VARIABLES = (
     "GRUB_CMDLINE_LINUX",
@@ -162,3 +164,110 @@ class GeneratorHost(Host):
             if self.exists(pattern % version):
                 body.append("\tinitrd\t" + pattern % version)
         return [indent + line for line in body + ["}"]]
+
+
+def newc(files: dict[str, bytes]) -> bytes:
+    """A cpio archive in "newc" form (Linux, buffer-format.rst), as cpio(1) -H newc writes it."""
+
+    def member(name: str, data: bytes, mode: int = 0o100644) -> bytes:
+        raw = name.encode() + b"\0"
+        numbers = (1, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(raw), 0)
+        result = b"070701" + b"".join(b"%08X" % number for number in numbers) + raw
+        result += b"\0" * (-len(result) % 4)
+        return result + data + b"\0" * (-len(data) % 4)
+
+    return b"".join(member(name, data) for name, data in files.items()) + member("TRAILER!!!", b"", 0)
+
+
+MARKER_FILES = {
+    "initramfs-tools": "conf/initramfs.conf",
+    "dracut": "usr/lib/dracut/hooks/cmdline/01.sh",
+    "mkinitrd-suse": "mkinitrd.config",
+    "mkinitrd": "bin/nash",
+}
+
+
+def image(version: str, modules: Sequence[str], generator: str = "initramfs-tools", pack: Any = None) -> bytes:
+    """An initramfs image of one kernel with these modules, packed by gzip unless `pack` does it otherwise."""
+    files = {MARKER_FILES[generator]: b"x", "init": b"#!/bin/sh\n"}
+    for name in modules:
+        path = "usr/lib/modules/%s/kernel/drivers/%s.ko" % (version, name)
+        files["lib/%s.ko" % name if generator == "mkinitrd" else path] = b"\x7fELF" + name.encode()
+    return (gzip.compress if pack is None else pack)(newc(files))
+
+
+def kernel_tree(
+    version: str, modules: Sequence[str], builtin: Sequence[str] = (), kernel: str = "/boot/vmlinuz-%s"
+) -> dict[str, str | bytes]:
+    """The files of an installed kernel: its image, its modules, modules.dep and modules.builtin."""
+    base = "/lib/modules/" + version
+    files: dict[str, str | bytes] = {kernel % version: b"kernel"}
+    for name in modules:
+        files["%s/kernel/drivers/%s.ko.xz" % (base, name)] = b"x"
+    files[base + "/modules.dep"] = "".join("kernel/drivers/%s.ko.xz:\n" % name for name in modules)
+    files[base + "/modules.builtin"] = "".join("kernel/drivers/%s.ko\n" % name for name in builtin)
+    return files
+
+
+class ImageHost(GeneratorHost):
+    """A Host with a generator of images in it that does what the named tool is documented to do.
+
+    * update-initramfs -u -k V: includes what the old image held (standing for MODULES=) and what
+      /etc/initramfs-tools/modules names, writes /boot/initrd.img-V.new and renames it; -u says nothing and does
+      nothing where the image does not exist, -c makes it (update-initramfs(8)).
+    * dracut -f FILE V: includes what was there and the words of add_drivers in /etc/dracut.conf.d/*.conf, glued
+      together as a shell does; a driver that the kernel lacks is no error (exit status 0).
+    * mkinitrd -k K -i I (SUSE): /boot/I holds INITRD_MODULES; mkinitrd --preload=D -v -f FILE V (Red Hat).
+    """
+
+    def __init__(self, root: str, tools: Sequence[str] = ("update-initramfs",), **options: Any) -> None:
+        super().__init__(root, tools=tools, **options)
+        self.leave_out: Sequence[str] = ()
+
+    def run(self, argv: Sequence[str], check: bool = True, **options: Any) -> CommandResult:
+        name = argv[0].rsplit("/", 1)[-1]
+        if name not in ("update-initramfs", "dracut", "mkinitrd") or self.on_run or self.fail:
+            return super().run(argv, check, **options)
+        if self.which(name) is None:
+            raise AzurePrepError("The command %s is not installed." % name)
+        self._step("run", name)
+        self.ran.append(list(argv))
+        if name == "update-initramfs":
+            version = argv[argv.index("-k") + 1]
+            target = "/boot/initrd.img-" + version
+            if "-c" not in argv and not self.exists(target):
+                return CommandResult(list(argv), 0, "", "")
+            named = self.read("/etc/initramfs-tools/modules", default="").splitlines()
+            words = [line.split("#")[0].strip() for line in named]
+            self.make("initramfs-tools", version, target, words, target)
+        elif name == "dracut":
+            target, version = argv[2], argv[3]
+            text = "".join(self.read(path) for path in self.glob("/etc/dracut.conf.d/*.conf"))
+            glued = "".join(re.findall(r'add_drivers\+="([^"]*)"', text))
+            self.make("dracut", version, target, glued.split(), "/boot/initramfs-%s.img" % version)
+        elif "-k" in argv:
+            version = argv[argv.index("-k") + 1][len("vmlinuz-") :]
+            target = "/boot/" + argv[argv.index("-i") + 1]
+            match = re.search(r'^INITRD_MODULES="([^"]*)"', self.read("/etc/sysconfig/kernel"), re.M)
+            self.make("mkinitrd-suse", version, target, match.group(1).split() if match else [], target)
+        else:
+            version, target = argv[-1], argv[-2]
+            words = [word.split("=")[1] for word in argv if word.startswith("--preload=")]
+            self.make("mkinitrd", version, target, words, "/boot/initrd-%s.img" % version)
+        return CommandResult(list(argv), 0, "", "")
+
+    def make(self, generator: str, version: str, target: str, words: Sequence[str], old: str) -> None:
+        """Write an image with the old one's modules and the named ones that the kernel has."""
+        names = [path.rsplit("/", 1)[1] for path in self.glob("/lib/modules/%s/kernel/drivers/*" % version)]
+        have = {name.split(".ko")[0].replace("-", "_"): name.split(".ko")[0] for name in names}
+        held = {word.replace("-", "_") for word in words if word} & set(have)
+        if self.exists(old):
+            with open(self.path(old), "rb") as stream:
+                try:
+                    held |= reader.read(stream, old, lambda _name: None).of(version)
+                except AzurePrepError:
+                    held |= set()
+        held -= set(self.leave_out)
+        real = Path(self.path(target))
+        Path(str(real) + ".new").write_bytes(image(version, [have.get(name, name) for name in sorted(held)], generator))
+        os.replace(str(real) + ".new", real)
