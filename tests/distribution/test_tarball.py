@@ -16,8 +16,8 @@ BIN = Path(sys.executable).parent
 
 #: Top-level names that belong into the tarball; anything else there was forgotten in galaxy.yml's build_ignore.
 SHIPPED = {
-    "CHANGELOG.rst", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs",
-    "meta", "playbooks", "plugins", "roles",
+    "CHANGELOG.rst", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "SECURITY.md",
+    "changelogs", "docs", "meta", "playbooks", "plugins", "roles",
 }  # fmt: skip
 
 
