@@ -82,14 +82,9 @@ def container_type(host: Host) -> Optional[str]:
     for marker, name in (("/.dockerenv", "docker"), ("/run/.containerenv", "podman")):
         if os.path.exists(marker):
             return name
-    try:
-        with open("/proc/1/environ", "rb") as stream:
-            for word in stream.read().split(b"\0"):
-                if word.startswith(b"container=") and word[10:]:
-                    return os.fsdecode(word[10:])
-    except OSError:
-        # Not readable means not ours to judge by; the other signs decide.
-        pass
+    named = _container_environment()
+    if named:
+        return named
     for line in _text("/proc/1/cgroup").split("\n"):
         for name in ("docker", "lxc", "kubepods", "libpod", "machine.slice/systemd-nspawn"):
             if "/" + name in line:
@@ -99,6 +94,18 @@ def container_type(host: Host) -> Optional[str]:
         if result.rc == 0 and result.stdout.strip() not in ("", "none"):
             return result.stdout.strip()
     return None
+
+
+def _container_environment() -> str:
+    """What the container manager told init, in its environment; empty where that is nothing or may not be read."""
+    try:
+        with open("/proc/1/environ", "rb") as stream:
+            for word in stream.read().split(b"\0"):
+                if word.startswith(b"container="):
+                    return os.fsdecode(word[10:])
+    except OSError:
+        return ""
+    return ""
 
 
 def _text(path: str) -> str:
