@@ -32,7 +32,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
  xmlns:ns0="http://schemas.dmtf.org/ovf/environment/1" xmlns:ns1="http://schemas.microsoft.com/windowsazure">
 <ns1:ProvisioningSection><ns1:Version>1.0</ns1:Version><ns1:LinuxProvisioningConfigurationSet>
 <ns1:ConfigurationSetType>LinuxProvisioningConfiguration</ns1:ConfigurationSetType><ns1:UserName>alice</ns1:UserName>
-<ns1:DisableSshPasswordAuthentication>true</ns1:DisableSshPasswordAuthentication><ns1:HostName>builder</ns1:HostName>
+<ns1:DisableSshPasswordAuthentication>true</ns1:DisableSshPasswordAuthentication><ns1:HostName>buildhost77</ns1:HostName>
 </ns1:LinuxProvisioningConfigurationSet></ns1:ProvisioningSection></ns0:Environment>
 """
 
@@ -87,8 +87,8 @@ def used_copy(root: Path, target: Path) -> Path:
         subprocess.run(["chroot", str(target), "chpasswd"], input=f"{name}:{CANARY}", text=True, check=True)
     subprocess.run(["chroot", str(target), "chpasswd"], input=f"root:{CANARY}", text=True, check=True)
     files = {
-        "etc/hostname": "builder\n",
-        "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 builder\n",
+        "etc/hostname": "buildhost77\n",
+        "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 buildhost77\n",
         "root/.bash_history": CANARY,
         "home/alice/.bash_history": CANARY,
         "home/bob/data": CANARY,
@@ -105,7 +105,7 @@ def used_copy(root: Path, target: Path) -> Path:
         "etc/network/interfaces.d/50-cloud-init": "auto eth0\niface eth0 inet dhcp\n",
         "etc/ssh/sshd_config.d/50-cloud-init.conf": "PasswordAuthentication yes\n",
         "etc/ssh/ssh_host_rsa_key": CANARY,
-        "var/lib/dhcp/dhclient.eth0.leases": "lease { host builder }",
+        "var/lib/dhcp/dhclient.eth0.leases": "lease { host buildhost77 }",
         "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
         "var/log/journal/x/system.journal": CANARY,
         "tmp/x": CANARY,
@@ -159,7 +159,9 @@ def test_both_provisioners(pristine: tuple[str, Path], tmp_path: Path) -> None:
         assert "--configs all" in ran
     assert files_with(root, CANARY) == []
     assert [path for path in files_with(root, "alice") + files_with(root, "bob") if not path.startswith("./usr/")] == []
-    assert [path for path in files_with(root, "builder") if not path.startswith(("./usr/", "./var/lib/dpkg/"))] == []
+    assert [
+        path for path in files_with(root, "buildhost77") if not path.startswith(("./usr/", "./var/lib/dpkg/"))
+    ] == []
     assert (root / "etc/resolv.conf").readlink() == Path("../run/systemd/resolve/stub-resolv.conf")
     assert (root / "etc/machine-id").read_bytes() == b""
     assert (root / "etc/hostname").read_text() == "localhost\n"

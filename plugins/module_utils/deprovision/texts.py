@@ -106,8 +106,12 @@ def dhcp_hostname_reset(text: str, hostnames: Sequence[str]) -> str:
         r"^[ \t]*(?:supersede|send)[ \t]+(?:host-name|fqdn\.fqdn)[ \t]*=?[ \t]*%s[ \t]*;[ \t]*\n?" % name,
         r"^[ \t]*DHCP_(?:HOSTNAME|FQDN)=%s[ \t]*\n?" % name,
     )
-    for pattern in patterns:
-        text = re.sub(pattern, "", text, flags=re.MULTILINE)
+    before = None
+    while before != text:
+        # A second statement on the same line is at its beginning now.
+        before = text
+        for pattern in patterns:
+            text = re.sub(pattern, "", text, flags=re.MULTILINE)
     return re.sub(r"^([ \t]*DHCLIENT_HOSTNAME_OPTION=)%s[ \t]*$" % name, r'\1"AUTO"', text, flags=re.MULTILINE)
 
 
