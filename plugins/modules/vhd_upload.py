@@ -108,7 +108,9 @@ options:
   progress_file:
     description:
       - File to create on the machine where the module runs. It holds one line of JSON on how far the upload is, renewed
-        every second, and is removed at the end. The progress display uses it.
+        every second, and is removed at the end.
+      - The lines on the terminal come from such a file. The variable C(azure_progress_seconds) says how often
+        (5; 0 for never). They are shown for connections V(local) and V(ssh), and not in check mode or with C(async).
     type: path
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
@@ -303,13 +305,14 @@ class ProgressFile:
         self._name = name
         self._last = ("", 0.0)
         self._descriptor = -1
+        self.warning = ""
         if self._path:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
                 self._descriptor = os.open(self._path, flags, 0o644)
                 os.fchmod(self._descriptor, 0o644)
             except OSError as exc:
-                raise AzurePrepError("Cannot create progress_file %s: %s." % (self._path, exc.strerror or exc))
+                self.warning = "Cannot create progress_file %s: %s." % (self._path, exc.strerror or exc)
 
     def __call__(self, progress: upload.Progress) -> None:
         if self._descriptor < 0 or (self._last[0] == progress.phase and time.monotonic() - self._last[1] < 1.0):
@@ -389,6 +392,7 @@ def run(params: Dict[str, Any], address: Address, check_mode: bool) -> Dict[str,
                 result = dict(upload.upload(source, client, options, progress)._asdict())
             finally:
                 progress.close()
+            result["warnings"] += [progress.warning] if progress.warning else []
     finally:
         source.close()
         client.close()
