@@ -121,6 +121,15 @@ def install_command(kind: str, names: Sequence[str], simulate: bool = False) -> 
     return [kind] + options + weak + ["install"] + list(names)
 
 
+def remove_command(kind: str, names: Sequence[str]) -> List[str]:
+    """The command that removes `names`, with their configuration where the package manager can do that."""
+    if kind == "apt":
+        return APT + ["purge"] + list(names)
+    if kind == "zypper":
+        return ["zypper", "--non-interactive", "remove"] + list(names)
+    return [kind, "-y", "remove"] + list(names)
+
+
 def upgrade_command(kind: str, simulate: bool = False) -> List[str]:
     """The command that brings every package to its latest version, or that lists what it would do."""
     if kind == "apt":

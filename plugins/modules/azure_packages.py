@@ -40,6 +40,11 @@ options:
     type: list
     elements: str
     default: []
+  absent:
+    description: Packages that must not be there; their configuration goes with them where the system can do that.
+    type: list
+    elements: str
+    default: []
   upgrade:
     description: Whether all packages are brought to their latest version (rule REPO-08).
     type: bool
@@ -68,7 +73,7 @@ not_offered:
   elements: str
   sample: [azure-vm-utils]
 removed:
-  description: Packages that had to go, as the package manager said beforehand.
+  description: Packages of O(absent) that went, and those that had to go for others.
   returned: success
   type: list
   elements: str
@@ -98,6 +103,7 @@ def argument_spec() -> Dict[str, Any]:
         "root": {"type": "path", "default": "/"},
         "required": {"type": "list", "elements": "str", "default": []},
         "optional": {"type": "list", "elements": "str", "default": []},
+        "absent": {"type": "list", "elements": "str", "default": []},
         "upgrade": {"type": "bool", "default": False},
     }
 
@@ -165,12 +171,17 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             offered = packages.available(host, optional)
             result["not_offered"] = [name for name in optional if name not in offered]
             optional = offered
+    unwanted = sorted(packages.installed(host, params["absent"]))
+    if unwanted and not check_mode:
+        execute(host, packages.remove_command(kind, unwanted))
     names = missing + optional
     result["installed"] = names
-    result["changed"] = bool(names or result["upgraded"])
+    result["removed"] = unwanted
+    result["changed"] = bool(names or unwanted or result["upgraded"])
     if names and not check_mode:
-        result["removed"] = planned_removals(host, kind, names)
-        if "network-manager" in result["removed"]:
+        going = planned_removals(host, kind, names)
+        result["removed"] = unwanted + going
+        if "network-manager" in going:
             keep_network(host)
         execute(host, packages.install_command(kind, names))
         absent = sorted(set(names) - packages.installed(host, names))

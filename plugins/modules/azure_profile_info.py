@@ -82,6 +82,11 @@ architecture:
   returned: success
   type: str
   sample: x86_64
+kernel:
+  description: The release of the running kernel.
+  returned: success
+  type: str
+  sample: 6.1.0-18-amd64
 generation:
   description: V2 for a system that was started by UEFI, else V1 (rule DISK-15).
   returned: success
@@ -176,13 +181,31 @@ cloud_init_version:
   returned: success
   type: str
   sample: 22.4.2
+agent_leftovers:
+  description: Files and directories that the agent's package leaves behind and that are there.
+  returned: success
+  type: list
+  elements: str
+  sample: [/var/lib/waagent]
+wait_online_units:
+  description: Units that make C(network-online.target) wait for the network managers in use.
+  returned: success
+  type: list
+  elements: str
+  sample: [systemd-networkd-wait-online.service]
+cmdline_root:
+  description: The root argument by UUID, where the present one names the disk by its id (rule DISK-13); else empty.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 cmdline_extra_remove:
   description: Arguments of the running kernel that stand against a rule and are not among the vendor's values.
   returned: success
   type: list
   elements: str
   sample: ["cloud-init=disabled"]
-values:
+vendor:
   description: The vendor's values that roles use (cmdline_set, cmdline_remove, waagent_settings and others).
   returned: success
   type: dict
@@ -220,6 +243,15 @@ BY_PROVISIONER = {
 }
 ALWAYS = ("ssh", "sudo", "eject", "hyperv_daemons", "chrony", "vm_utils")
 
+#: NOAGENT-03: what the agent's package leaves behind.
+AGENT_FILES = ("/var/lib/waagent", "/etc/waagent.conf", "/etc/waagent.conf.rpmsave", "/var/log/waagent.log")
+
+#: A network manager and the unit that waits for it.
+WAIT_ONLINE = (
+    ("systemd-networkd.service", "systemd-networkd-wait-online.service"),
+    ("NetworkManager.service", "NetworkManager-wait-online.service"),
+)
+
 
 def argument_spec() -> Dict[str, Any]:
     """The options, as documented above."""
@@ -248,7 +280,7 @@ def unit_states(host: Host, profile: profiles.Profile) -> Dict[str, Dict[str, st
     for purpose, names in profile.units.items():
         states = {name: units.state(host, name) for name in names}
         present = {name: state for name, state in states.items() if state != "absent"}
-        if purpose not in ("cloud_init", "hyperv_daemons") and present:
+        if purpose not in ("cloud_init", "hyperv_daemons", "network") and present:
             # Several names of one service: what is enabled counts, else the first.
             enabled = [name for name, state in present.items() if state == "enabled"]
             first = (enabled or list(present))[0]
@@ -271,6 +303,26 @@ def extra_arguments(host: Host, profile: profiles.Profile) -> List[str]:
         ):
             found.append(word)
     return found
+
+
+def root_by_uuid(host: Host) -> List[str]:
+    """DISK-13: root=UUID= where the running kernel was given a /dev/disk/by-id name, which no clone has; else empty."""
+    for word in host.read("/proc/cmdline", "").split():
+        if word.startswith("root=/dev/disk/by-id/"):
+            device = host.resolve(word[len("root=") :])
+            for name in host.listdir("/dev/disk/by-uuid"):
+                if host.resolve("/dev/disk/by-uuid/" + name) == device:
+                    return ["root=UUID=" + name]
+    return []
+
+
+def wait_online(host: Host) -> List[str]:
+    """The units that make network-online.target mean something, for the network managers in use."""
+    return [
+        wait
+        for manager, wait in WAIT_ONLINE
+        if units.state(host, manager) == "enabled" and units.state(host, wait) != "absent"
+    ]
 
 
 def read_only(host: Host) -> bool:
@@ -307,6 +359,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "version": list(profile.version),
         "note": profile.note,
         "architecture": machine,
+        "kernel": platform.release(),
         "generation": "V2" if host.is_dir("/sys/firmware/efi") else "V1",
         "provisioner": provisioner,
         "administrator": os.geteuid() == 0,
@@ -335,10 +388,14 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             "timesyncd": units.state(host, "systemd-timesyncd.service") == "enabled",
         },
         "cloud_init_version": version,
+        "agent_leftovers": [path for path in AGENT_FILES if host.exists(path)],
+        "wait_online_units": wait_online(host),
+        "cmdline_root": root_by_uuid(host),
         "cmdline_extra_remove": extra_arguments(host, profile),
-        "values": {
+        "vendor": {
             "cmdline_set": profile.cmdline_set,
             "cmdline_remove": profile.cmdline_remove,
+            "initrd_required": list(profile.initrd_required),
             "nvme_listed": profile.nvme_listed,
             "nvme_cmdline": list(profile.nvme_cmdline),
             "serial_device": profile.serial_device,
