@@ -13,6 +13,8 @@ from typing import FrozenSet, List, Tuple
 from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import KernelImage, detect, reader
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs.common import decompressor, installed_kernels
 
 #: Entries for a machine in trouble: made without the arguments of everyday use, on purpose.
 _RESCUE = re.compile(r"recovery|rescue|single-user|memtest", re.IGNORECASE)
@@ -34,5 +36,26 @@ def entries(host: Host) -> List[Tuple[str, List[str]]]:
 
 
 def initramfs(host: Host) -> Tuple[str, List[Tuple[str, str, FrozenSet[str]]]]:
-    """(generator, [(kernel, image, modules in it)]) of every bootable kernel."""
-    raise AzurePrepError("The content of initramfs images is not read yet.")
+    """(generator, [(kernel, image, modules in it)]) of every bootable kernel that has an image; "" without one.
+
+    Decompressors are this machine's own: nothing of a mounted image is executed. AzurePrepError where an image
+    cannot be read as one.
+    """
+    found = []
+    images = []
+    start = decompressor(Host("/"))
+    for kernel in installed_kernels(host):
+        if not kernel.image:
+            continue
+        try:
+            with open(host.path(kernel.image), "rb") as stream:
+                content = reader.read(stream, kernel.image, start)
+        except PermissionError:
+            raise AzurePrepError("%s may be read by root only; run the audit with become." % kernel.image)
+        except OSError as exc:
+            raise AzurePrepError("Cannot read the image %s: %s." % (kernel.image, exc.strerror or exc))
+        found.append((kernel.version, kernel.image, frozenset(content.of(kernel.version))))
+        images.append(KernelImage(kernel.version, kernel.kernel, kernel.image, [], [], [], [], "", content.generator))
+    generator = detect(host, images)
+    name = generator.name if generator is not None else next((i.generator for i in images if i.generator), "")
+    return name, found

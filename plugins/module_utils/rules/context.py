@@ -822,7 +822,7 @@ class Context:
 
     @property
     def generator(self) -> str:
-        """What makes the initramfs: dracut, initramfs_tools or mkinitrd."""
+        """What makes the initramfs: dracut, initramfs-tools, mkinitrd, mkinitrd-suse; "" where unknown."""
         return self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[0]
 
     @property

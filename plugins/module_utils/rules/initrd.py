@@ -39,9 +39,19 @@ def lacking(context: Context, images: List[Image], names: List[str]) -> List[str
     return found
 
 
-def _drivers(context: Context, generator: str) -> Outcome:
-    if context.generator != generator:
-        return na("The initramfs is made by %s." % context.generator)
+#: Generators by rule; an image whose maker cannot be told is judged by the first.
+GENERATORS = {
+    "INIT-01": ("dracut", ""),
+    "INIT-02": ("initramfs-tools",),
+    "INIT-03": ("mkinitrd", "mkinitrd-suse"),
+}
+
+
+def _drivers(context: Context, rule: str) -> Outcome:
+    made_by = context.generator
+    known = [name for names in GENERATORS.values() for name in names]
+    if (made_by if made_by in known else "") not in GENERATORS[rule]:
+        return na("The initramfs is made by %s." % (made_by or "an unknown generator"))
     missing = lacking(context, context.images, list(NEEDED))
     if missing:
         return bad("missing: " + join(missing))
@@ -51,19 +61,19 @@ def _drivers(context: Context, generator: str) -> Outcome:
 @CHECKS("INIT-01")
 def dracut(context: Context) -> Outcome:
     """The list of files in every kernel's initramfs, where dracut makes it; built-in drivers count."""
-    return _drivers(context, "dracut")
+    return _drivers(context, "INIT-01")
 
 
 @CHECKS("INIT-02")
 def initramfs_tools(context: Context) -> Outcome:
     """The list of files in every kernel's initramfs, where initramfs-tools makes it; built-in drivers count."""
-    return _drivers(context, "initramfs_tools")
+    return _drivers(context, "INIT-02")
 
 
 @CHECKS("INIT-03")
 def mkinitrd(context: Context) -> Outcome:
     """The list of files in every kernel's initrd, where mkinitrd makes it; built-in drivers count."""
-    return _drivers(context, "mkinitrd")
+    return _drivers(context, "INIT-03")
 
 
 @CHECKS("INIT-04")

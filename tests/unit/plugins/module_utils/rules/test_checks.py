@@ -365,7 +365,7 @@ def build(root: Path, tree: str, changes: Files) -> None:
 
 
 def live(root: Path, tree: str, outputs: dict[str, Any] | None = None, **options: Any) -> LiveContext:
-    options.setdefault("generator", trees.GENERATORS.get(tree, "initramfs_tools"))
+    options.setdefault("generator", trees.GENERATORS.get(tree, "initramfs-tools"))
     kernels = {"el7": EL7_KERNEL, "ol7": EL7_KERNEL, "el6": "2.6.32-754.35.1.el6.x86_64"}
     options.setdefault("kernel", kernels.get(tree, KERNEL))
     return LiveContext(root, {**trees.outputs(tree), **(outputs or {})}, **options)

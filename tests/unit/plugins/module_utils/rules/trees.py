@@ -344,7 +344,7 @@ PACKAGES = {
     "leap": {"python-azure-agent": "2.9.1.1", "cloud-init": "23.3", "hyper-v": "9", "shim": "15"},
 }
 
-#: What makes the initramfs on each tree; initramfs_tools where it is not named.
+#: What makes the initramfs on each tree; initramfs-tools where it is not named.
 GENERATORS = dict.fromkeys(("el9", "el7", "ol7", "ol9", "sles", "leap"), "dracut") | {"el6": "mkinitrd"}
 
 
@@ -358,7 +358,7 @@ class LiveContext(Context):
     def __init__(self, root: Path, outputs: Mapping[str, Any] | None = None, **options: Any) -> None:
         kernel_version = options.pop("kernel", KERNEL)
         images = options.pop("images", None)
-        generator = options.pop("generator", "initramfs_tools")
+        generator = options.pop("generator", "initramfs-tools")
         options.setdefault("architecture", "x86_64")
         options.setdefault("privileged", True)
         options.setdefault("account", "me")
