@@ -99,6 +99,34 @@ def _to_bytes(data: Data) -> bytes:
     return data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape")
 
 
+#: Names in /etc/redhat-release and its kin to os-release IDs; the first that fits counts.
+_OLD_NAMES = (
+    ("centos", "centos"),
+    ("oracle", "ol"),
+    ("enterprise linux enterprise linux server", "ol"),
+    ("fedora", "fedora"),
+    ("red hat", "rhel"),
+    ("suse linux enterprise", "sles"),
+    ("opensuse", "opensuse"),
+)
+
+
+def parse_old_release(text: str) -> OsRelease:
+    """Read a release file from before os-release: "CentOS release 6.10 (Final)", "SUSE Linux Enterprise Server 11
+    (x86_64)" with VERSION and PATCHLEVEL lines below."""
+    lines = text.strip().splitlines() or [""]
+    name = lines[0].strip()
+    identity = next((value for words, value in _OLD_NAMES if name.lower().startswith(words)), "")
+    version = next((word for word in name.split() if word[:1].isdigit()), "")
+    fields = {}
+    for line in lines[1:]:
+        key, _sep, value = line.partition("=")
+        fields[key.strip()] = value.strip()
+    if fields.get("PATCHLEVEL", "0") != "0" and "." not in version:
+        version += "." + fields["PATCHLEVEL"]
+    return OsRelease(identity, [], version, name, {})
+
+
 class Host:
     """Files and commands of one Linux system below `root`.
 
@@ -235,10 +263,14 @@ class Host:
             raise AzurePrepError("%s may not be read; run with become (as root)." % path)
 
     def os_release(self) -> OsRelease:
-        """Who the system says it is: /etc/os-release, else /usr/lib/os-release, else all fields empty."""
+        """Who the system says it is: /etc/os-release, else /usr/lib/os-release, else the release file of older systems,
+        else all fields empty."""
         for path in ("/etc/os-release", "/usr/lib/os-release"):
             if self.is_file(path):
                 return parse_os_release(self.read(path))
+        for path in ("/etc/oracle-release", "/etc/centos-release", "/etc/redhat-release", "/etc/SuSE-release"):
+            if self.is_file(path):
+                return parse_old_release(self.read(path))
         return parse_os_release("")
 
     def free_bytes(self, path: str) -> int:

@@ -41,7 +41,8 @@ VARIABLES = (
 
 def source_defaults(root: Path, drop_ins: bool) -> dict[str, str]:
     """What a real shell makes of the defaults; AzurePrepError where it gives up."""
-    script = "set -e\n. ./etc/default/grub\n"
+    # Commands that the defaults call to name the distribution.
+    script = "sed() { echo Linux; }; lsb_release() { echo Linux; }; set -e\n. ./etc/default/grub\n"
     if drop_ins:
         script += 'for f in ./etc/default/grub.d/*.cfg; do if [ -e "$f" ]; then . "$f"; fi; done\n'
     script += "".join('printf "%%s\\0" "%s=${%s-}"\n' % (name, name) for name in VARIABLES)

@@ -12,8 +12,9 @@ Private to the collection: its interface may change in any release.
 
 from typing import Dict, List, NamedTuple, Tuple, Union
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import grub2
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import grub2, grub_legacy, systemd_boot
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
+    Change,
     Entry,
     Plan,
     Request,
@@ -24,7 +25,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 __all__ = ["Entry", "Outcome", "Request", "configure", "detect", "read_entries"]
 
-Loader = Union[grub2.Grub2]
+Loader = Union[grub2.Grub2, grub_legacy.GrubLegacy, systemd_boot.SystemdBoot]
 
 
 class Outcome(NamedTuple):
@@ -39,22 +40,77 @@ class Outcome(NamedTuple):
     diff: List[Dict[str, str]]
 
 
-def detect(host: Host) -> Loader:
-    """The boot loader of a system; AzurePrepError says what was found where it is none that can be changed."""
+#: Loaders whose configuration is not ours to change, by a file that shows them.
+OTHERS = (
+    ("/etc/lilo.conf", "LILO"),
+    ("/etc/elilo.conf", "ELILO"),
+    ("/etc/zipl.conf", "zipl"),
+    ("/etc/yaboot.conf", "yaboot"),
+    ("/boot/extlinux/extlinux.conf", "extlinux"),
+    ("/boot/syslinux/syslinux.cfg", "syslinux"),
+    ("/boot/efi/EFI/refind/refind.conf", "rEFInd"),
+    ("/boot/limine.conf", "Limine"),
+    ("/boot/boot.scr", "U-Boot"),
+)
+
+UNIFIED_IMAGES = ("/boot/efi/EFI/Linux/*.efi", "/efi/EFI/Linux/*.efi", "/boot/EFI/Linux/*.efi", "/esp/EFI/Linux/*.efi")
+
+
+def detect_all(host: Host) -> List[Loader]:
+    """The boot loaders of a system, the one that most likely starts it first.
+
+    More than one only where each has entries of its own: the firmware's choice is not visible from here, so all are
+    changed. AzurePrepError says what was found where there is none that can be changed.
+    """
+    result: List[Loader] = []
     layout = grub2.find_layout(host)
-    if layout is not None:
-        return grub2.Grub2(host, layout)
-    raise AzurePrepError(_refusal(host))
+    if layout is not None and (layout.configs or layout.bls_entries):
+        result.append(grub2.Grub2(host, layout))
+    legacy = grub_legacy.find(host)
+    if legacy and not result:
+        result.append(grub_legacy.GrubLegacy(host, legacy))
+    entries = systemd_boot.find(host, with_boot=not result)
+    if entries:
+        other = systemd_boot.SystemdBoot(host, entries)
+        # A grub.cfg without entries is what a removed GRUB left behind, or loads what the entry files say.
+        result = [loader for loader in result if loader.entries()] + [other]
+    if not result and layout is not None:
+        result.append(grub2.Grub2(host, layout))
+    if not result:
+        raise AzurePrepError(_refusal(host))
+    return result
+
+
+def detect(host: Host) -> Loader:
+    """The boot loader that most likely starts a system; see detect_all()."""
+    return detect_all(host)[0]
 
 
 def _refusal(host: Host) -> str:
-    looked = "/boot/grub2/grub.cfg, /boot/grub/grub.cfg, /boot/efi/EFI/*/grub.cfg"
-    return "No boot loader that can be changed was found below %s (looked for %s)." % (host.root, looked)
+    where = "" if host.is_live else " below " + host.root
+    images = [path for pattern in UNIFIED_IMAGES for path in host.glob(pattern)]
+    if images:
+        return (
+            "This system%s boots unified kernel images (%s), whose command line is sealed into the image; build them "
+            "anew with the arguments that are wanted." % (where, ", ".join(images))
+        )
+    for path, name in OTHERS:
+        if host.is_file(path):
+            return "The boot loader of this system%s is %s (%s), which cannot be changed here; use GRUB 2." % (
+                where,
+                name,
+                path,
+            )
+    return (
+        "No boot loader was found%s: neither GRUB 2 (grub.cfg in /boot/grub2, /boot/grub or /boot/efi/EFI/*) "
+        "nor GRUB Legacy (/boot/grub/menu.lst, grub.conf) nor loader entries (loader/entries/*.conf in /boot, /efi or "
+        "/boot/efi). In a mounted image, mount its /boot and EFI system partition too." % where
+    )
 
 
 def read_entries(host: Host) -> List[Entry]:
     """The effective arguments of every boot entry that boots Linux, read only."""
-    return detect(host).entries()
+    return [entry for loader in detect_all(host) for entry in loader.entries()]
 
 
 def _pairs(before: List[Entry], after: List[Entry]) -> List[Tuple[Entry, Entry]]:
@@ -74,26 +130,51 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
 
     AzurePrepError where that fails; every file is then as it was before.
     """
-    loader = detect(host)
-    before = loader.entries()
-    plan = loader.plan(request)
+    loaders = detect_all(host)
+    before = [entry for loader in loaders for entry in loader.entries()]
+    plans = [loader.plan(request) for loader in loaders]
+    plan = _join(plans)
     actions = ["edit " + change.path for change in plan.changes] + ["run " + line for line in plan.commands]
     backup_files: List[str] = []
     after = plan.after
     if plan.changed and not check_mode:
         transaction = Transaction(host, request.backup)
         try:
-            loader.apply(plan, request, transaction)
-            loader.verify(request)
-            after = loader.entries()
+            for loader, part in zip(loaders, plans):
+                if part.changed:
+                    loader.apply(part, request, transaction)
+            for loader in loaders:
+                loader.verify(request)
+            after = [entry for loader in loaders for entry in loader.entries()]
         except (AzurePrepError, OSError) as exc:
             failures = transaction.rollback()
             message = str(exc) if isinstance(exc, AzurePrepError) else "Cannot change the boot loader: %s." % exc
-            message += " " + (" ".join(failures) if failures else "Every file was put back as it was.")
+            message = (
+                message.rstrip(".") + ". " + (" ".join(failures) if failures else "Every file was put back as it was.")
+            )
             raise AzurePrepError(message, **getattr(exc, "details", {}))
         backup_files = transaction.backup_files
     return Outcome(
-        loader.name, plan.changed, _pairs(before, after), backup_files, actions, plan.warnings, _diff(plan, before)
+        "+".join(loader.name for loader in loaders),
+        plan.changed,
+        _pairs(before, after),
+        backup_files,
+        actions,
+        plan.warnings,
+        _diff(plan, before),
+    )
+
+
+def _join(plans: List[Plan]) -> Plan:
+    """Several loaders' plans as one; a file that two of them change (/etc/kernel/cmdline) counts once."""
+    changes: List[Change] = []
+    for plan in plans:
+        changes += [change for change in plan.changes if change not in changes]
+    return Plan(
+        changes,
+        [line for plan in plans for line in plan.commands],
+        [entry for plan in plans for entry in plan.after],
+        [text for plan in plans for text in plan.warnings],
     )
 
 

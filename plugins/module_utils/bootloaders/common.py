@@ -14,7 +14,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import Wanted
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, Data, Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Data, Host
 
 #: The argument that very old kernels need (rule KERN-05).
 NUMA_OFF = "numa=off"
@@ -197,13 +197,6 @@ class Transaction:
                 except AzurePrepError as exc:
                     failures.append(str(exc))
         return failures
-
-
-def remove_leftovers(host: Host, directory: str) -> None:
-    """Delete temporary files that a killed run left in a directory."""
-    for name in host.listdir(directory):
-        if name.startswith(TEMPORARY_PREFIX):
-            host.remove(os.path.join(directory, name))
 
 
 #: ELF e_machine (ELF specification, and linux/elf-em.h) of the architectures that Azure has.

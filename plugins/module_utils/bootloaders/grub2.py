@@ -19,7 +19,13 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, profiles, shell_vars
-from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import bls, grub_cfg, grubenv, kernel_cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import (
+    bls,
+    grub_cfg,
+    grubenv,
+    kernel_cmdline,
+    sourced,
+)
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
     Change,
     Entry,
@@ -36,7 +42,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import GRUB, Wanted
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
-from ansible_collections.linuxvhd.azure.plugins.module_utils.shell_vars import Edit, SourcedFile
+from ansible_collections.linuxvhd.azure.plugins.module_utils.shell_vars import SourcedFile
 
 DEFAULTS = "/etc/default/grub"
 DROP_INS = "/etc/default/grub.d/*.cfg"
@@ -64,9 +70,6 @@ TERMINAL_SUSE = "console serial"
 #: Seconds that the menu is shown, by family (rules BOOT-10 and BOOT-14); a longer time is kept, "for ever" is not.
 TIMEOUTS = {"redhat": 10, "suse": 10}
 TIMEOUT = 5
-
-#: Rounds of editing until variables that refer to each other have settled.
-MAX_ROUNDS = 4
 
 
 class Serial(NamedTuple):
@@ -109,23 +112,29 @@ def find_layout(host: Host) -> Optional[Layout]:
             seen.add(real)
             configs.append(path)
     tool = next((found for found in (host.which(name) for name in GENERATORS) if found), None)
-    if not configs and not (host.is_file(DEFAULTS) and (tool or host.is_dir("/boot/grub2"))):
+    entry_files = bls.find_grub(host)
+    enabled = _bls_enabled(host)
+    if not configs and not (
+        (host.is_file(DEFAULTS) and (tool or host.is_dir("/boot/grub2") or enabled)) or grubenv.find(host)
+    ):
         return None
     family = profiles.family_of(host.os_release())
     defaults = [DEFAULTS]
     if sources_drop_ins(host, family, tool):
         defaults += [path for path in host.glob(DROP_INS) if host.is_file(path)]
     texts = [host.read(path) for path in configs]
-    uses_bls = any(re.search(r"^\s*blscfg\b", text, re.M) for text in texts)
-    if not texts:
-        uses_bls = _enables_bls(host)
-    entries = bls.find_grub(host) if uses_bls else []
-    return Layout(family, defaults, configs, entries, tool)
+    # Without a grub.cfg at hand (a partition that is not mounted) or with one that has no entries, the entry files
+    # are all there is to boot.
+    bare = not any(re.search(r"^\s*menuentry\b", text, re.M) for text in texts)
+    runs = any(re.search(r"^\s*blscfg\b", text, re.M) for text in texts)
+    uses_bls = runs or (bare and enabled is not False)
+    return Layout(family, defaults, configs, entry_files if uses_bls else [], tool)
 
 
-def _enables_bls(host: Host) -> bool:
-    files = read_defaults(host, [DEFAULTS])
-    return (shell_vars.value(files, "GRUB_ENABLE_BLSCFG") or "").lower() == "true"
+def _bls_enabled(host: Host) -> Optional[bool]:
+    """What GRUB_ENABLE_BLSCFG says; None where nothing does."""
+    text = shell_vars.value(read_defaults(host, [DEFAULTS]), "GRUB_ENABLE_BLSCFG")
+    return text.strip().lower() == "true" if text else None
 
 
 def read_defaults(host: Host, paths: Sequence[str]) -> List[SourcedFile]:
@@ -199,88 +208,8 @@ def target_variable(family: str, files: Sequence[SourcedFile]) -> str:
 
 def edit_cmdline(files: Sequence[SourcedFile], wanted: Wanted, target: str) -> List[SourcedFile]:
     """The files after the wanted arguments were set and removed in both variables."""
-    current = list(files)
-    counted = {0} if target == LINUX else {0, 1}
-    for _round in range(MAX_ROUNDS):
-        values = shell_vars.evaluate(current)
-        cells = [values.get(LINUX, []), values.get(DEFAULT, [])]
-        tokens = [cmdline.tokens(shell_vars.text_of(part), GRUB) for part in cells]
-        planned = cmdline.plan(
-            [[token.value for token in part] for part in tokens], wanted, 0 if target == LINUX else 1, counted
-        )
-        edits: List[Edit] = []
-        additions: List[Tuple[str, str]] = []
-        for name, part, found, pieces in zip((LINUX, DEFAULT), cells, tokens, planned):
-            part_edits, addition = _edit_segment(part, found, pieces)
-            edits.extend(edit for edit in part_edits if edit not in edits)
-            if addition:
-                additions.append((name, addition))
-        if not edits and not additions:
-            return _clean_overridden(current, wanted)
-        current = shell_vars.apply_edits(current, edits)
-        for name, addition in additions:
-            current = shell_vars.apply_edits(current, [shell_vars.append_words(current, name, addition, 0)])
-    raise AzurePrepError(
-        "%s and its drop-ins build %s and %s out of each other; write the two values out."
-        % (files[0].path, LINUX, DEFAULT),
-        path=files[0].path,
-    )
-
-
-def _edit_segment(
-    cells: Sequence[shell_vars.Cell], found: Sequence[cmdline.Token], pieces: Sequence[cmdline.Piece]
-) -> Tuple[List[Edit], str]:
-    """Edits that remove and insert in the middle of a value, and the words to put at its end."""
-    kept = {piece.token for piece in pieces if piece.token >= 0}
-    edits: List[Edit] = []
-    for number, token in enumerate(found):
-        if number in kept:
-            continue
-        start = found[number - 1].end if number else 0
-        end = token.end
-        if not number and len(found) > 1:
-            start, end = token.start, found[1].start
-        for edit in shell_vars.remove_cells(list(cells[token.start : token.end]), token.value):
-            edits.append(edit)
-        blanks = [cell for cell in list(cells[start : token.start]) + list(cells[token.end : end]) if cell.place]
-        edits.extend(edit for edit in shell_vars.remove_cells(blanks, "a blank") if edit not in edits)
-    tail: List[str] = []
-    for index, piece in enumerate(pieces):
-        if piece.token >= 0:
-            continue
-        word = cmdline.quote_argument(piece.value, GRUB)
-        following = next((later.token for later in pieces[index + 1 :] if later.token >= 0), None)
-        place = cells[found[following].start].place if following is not None else None
-        if place is None:
-            tail.append(word)
-        else:
-            text = shell_vars.encode(word + " ", place.quote)
-            edits.append(Edit(place.file, place.start, place.start, text))
-    return edits, " ".join(tail)
-
-
-def _clean_overridden(files: Sequence[SourcedFile], wanted: Wanted) -> List[SourcedFile]:
-    """Take unwanted arguments out of assignments that a later one overrides: they come back with the later one gone."""
-    current = list(files)
-    for number, file in enumerate(current):
-        edits: List[Edit] = []
-        for assignment in file.assignments:
-            if assignment.name not in (LINUX, DEFAULT):
-                continue
-            alone = SourcedFile(file.path, file.text, [assignment._replace(append=False)])
-            cells = shell_vars.evaluate([alone])[assignment.name]
-            found = cmdline.tokens(shell_vars.text_of(cells), GRUB)
-            pieces = cmdline.plan([[token.value for token in found]], Wanted((), wanted.remove), 0)[0]
-            pieces = [
-                piece
-                for index, piece in enumerate(cmdline.Piece(token.value, n) for n, token in enumerate(found))
-                if piece in pieces or any(cmdline.same(piece.value, argument) for argument in wanted.set)
-            ]
-            part_edits, _tail = _edit_segment(cells, found, pieces)
-            edits.extend(edit._replace(file=number) for edit in part_edits)
-        if edits:
-            current = shell_vars.apply_edits(current, [edit for i, edit in enumerate(edits) if edit not in edits[:i]])
-    return current
+    counted = (LINUX,) if target == LINUX else (LINUX, DEFAULT)
+    return sourced.edit(files, (LINUX, DEFAULT), wanted, target, counted, GRUB)
 
 
 def edit_serial(files: Sequence[SourcedFile], serial: Serial) -> List[SourcedFile]:
@@ -392,7 +321,7 @@ class Grub2:
             if cmdline.problems(entry.arguments, wanted_for(request, kernel_version(entry.kernel)))
         ]
         unserved = request.serial_console and any(not shows_serial(config) for config in configs.values())
-        needed = defaults_changed or bool(wrong) or unserved or not configs
+        needed = defaults_changed or bool(wrong) or unserved or not (configs or layout.bls_entries)
         for config in configs.values():
             for entry, section in zip(config.entries, config.sections):
                 if section.endswith(grub_cfg.OS_PROBER) or not needed:
@@ -407,7 +336,7 @@ class Grub2:
                     "%s must be generated again, but none of %s is installed%s; install the package that holds it "
                     "(grub2-common, grub2-tools). Nothing was changed."
                     % (
-                        ", ".join(configs) or CONFIGS[0],
+                        ", ".join(configs) or self._default_config(),
                         ", ".join(GENERATORS),
                         "" if host.is_live else " in " + host.root,
                     )
@@ -417,8 +346,13 @@ class Grub2:
                     "grub2-mkconfig is not installed: the boot entries are changed, GRUB's own serial console comes "
                     "with the next run of it."
                 )
+        elif needed and not configs and layout.bls_entries:
+            warnings.append(
+                "No grub.cfg was found: the boot entries are changed, GRUB's own serial console comes with the next "
+                "run of grub2-mkconfig."
+            )
         elif needed:
-            commands = [" ".join(self._command(path)) for path in configs or [CONFIGS[0]]]
+            commands = [" ".join(self._command(path)) for path in configs or [self._default_config()]]
         for entry in after:
             if entry.source not in configs or any(entry.id == own_entry.id for own_entry in own):
                 if entry in every and entry not in own:
@@ -434,6 +368,10 @@ class Grub2:
         text = host.read(CUSTOM_SCRIPT)
         edited = edit_linux_lines(text, request)
         return [Change(CUSTOM_SCRIPT, text, edited)] if edited != text else []
+
+    def _default_config(self) -> str:
+        """Where a first grub.cfg belongs."""
+        return CONFIGS[0] if self._host.is_dir("/boot/grub2") else CONFIGS[1]
 
     def _command(self, path: str) -> List[str]:
         tool = self.layout.tool or ""
@@ -459,7 +397,7 @@ class Grub2:
             block = grubenv.find(host)
             if block:
                 transaction.protect(block)
-            for path in list(read_configs(host, self.layout)) or [CONFIGS[0]]:
+            for path in list(read_configs(host, self.layout)) or [self._default_config()]:
                 self._generate(path, request, before, transaction)
             # The generator may have written to the environment block, to entries or to /etc/kernel/cmdline itself.
             layout = find_layout(host) or self.layout
@@ -490,6 +428,7 @@ class Grub2:
         direct = name in ("update-grub", "update-bootloader")
         try:
             host.remove(temporary)
+            transaction.protect(temporary)
             hint = ""
             if any("\r\n" in file.text for file in read_defaults(host, self.layout.defaults)):
                 hint = " %s has DOS line ends, which a shell does not take." % DEFAULTS

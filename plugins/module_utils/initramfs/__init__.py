@@ -270,7 +270,11 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
         except (AzurePrepError, OSError) as exc:
             failures = job.rollback()
             message = str(exc) if isinstance(exc, AzurePrepError) else "Cannot make an initramfs image: %s." % exc
-            message += " " + (" ".join(failures) if failures else "Images and configuration were put back.")
+            message = (
+                message.rstrip(".")
+                + ". "
+                + (" ".join(failures) if failures else "Images and configuration were put back.")
+            )
             raise AzurePrepError(message, **getattr(exc, "details", {}))
         backup_files = job.commit()
     if request.rebuild == "never":
