@@ -133,3 +133,34 @@ def gpt_state(disk: bytes | memoryview, sector: int = 512) -> dict[str, bool]:
         "at_end": primary is not None and primary[6] == len(disk) // sector - 1,
         "mbr": length == len(disk) // sector - 1,
     }
+
+
+def dynamic_vhd(
+    size: int,
+    blocks: dict[int, tuple[bytes, bytes]],
+    *,
+    block_size: int = 2 * MIB,
+    kind: int = 3,
+    parent: str = "",
+    unique: bytes = bytes(range(1, 17)),
+    creator: bytes = b"vbox",
+) -> bytes:
+    """A dynamic VHD: blocks maps the number of a block to its (data, sector bitmap)."""
+    count = -(-size // block_size)
+    foot = reference_footer(size, kind=kind, data_offset=512, unique=unique, creator=creator)
+    head = bytearray(1024)
+    struct.pack_into(">8sQQIII", head, 0, b"cxsparse", 2**64 - 1, 1536, 0x10000, count, block_size)
+    head[64:576] = parent.encode("utf-16-be").ljust(512, b"\0")
+    struct.pack_into(">I", head, 36, 0xFFFFFFFF - sum(head) % (1 << 32))
+    table_size = -(-count * 4 // 512) * 512
+    bitmap_size = -(-block_size // 4096 // 512) * 512
+    table, body = [], b""
+    for number in range(count):
+        if number in blocks:
+            table.append((1536 + table_size + len(body)) // 512)
+            data, bitmap = blocks[number]
+            body += bitmap.ljust(bitmap_size, b"\0") + data.ljust(block_size, b"\0")
+        else:
+            table.append(0xFFFFFFFF)
+    packed = struct.pack(f">{count}I", *table).ljust(table_size, b"\xff")
+    return foot + bytes(head) + packed + body + foot

@@ -19,6 +19,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import gpt, inp
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk, Fault, explain
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import GIB, MIB, SIZE, Footer
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.images import Image, open_image
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.progress import Report
 
 #: The largest page blob disk that Azure takes by upload (UPL), and the specification's own limit is far above it.
 LARGEST_GIB = 32768
@@ -245,11 +246,6 @@ def _result(options: Options, image: Image, size: int, **more: Any) -> Dict[str,
 
 
 def _plan_in_place(image: Image, options: Options) -> inplace.Plan:
-    if image.format != "raw" and image.subformat != "fixed":
-        raise AzurePrepError(
-            "%s is a %s image, which cannot become a fixed VHD in place; name a dest."
-            % (options.path, image.describe())
-        )
     size = _check_size(image.virtual_size, options.path, options)
     old = image.footer
     rewrite: List[str] = []
@@ -322,9 +318,7 @@ def _verify(disk: Disk, wanted: Footer, relocated: bool) -> None:
         )
 
 
-def _in_place(
-    options: Options, real: str, check_mode: bool, fault: Optional[Fault], host: Any, guard: bool
-) -> Dict[str, Any]:
+def _in_place(options: Options, real: str, check_mode: bool, fault: Optional[Fault], guard: bool) -> Dict[str, Any]:
     if stat.S_ISBLK(os.stat(real).st_mode):
         raise AzurePrepError("%s is a block device; name a dest, the file that becomes the VHD." % options.path)
     # First look without the right to write: a disk that needs nothing is never opened for writing.
@@ -332,7 +326,7 @@ def _in_place(
         guarded = _open(options, real, writable, True, fault, guard)
         disk = guarded.disk
         try:
-            image = open_image(disk, options, host)
+            image = open_image(disk, options, None)
             todo = _plan_in_place(image, options)
             todo.warnings.extend(guarded.warnings)
             links = os.fstat(disk.descriptor).st_nlink
@@ -413,9 +407,13 @@ def _look_at_dest(image: Image, target: Target, wanted: Footer, options: Options
         current.close()
 
 
-def _fill(image: Image, work: Disk, wanted: Footer, options: Options, report: sparse.Progress) -> Dict[str, Any]:
+def _fill(
+    image: Image, workplace: workfile.Workfile, wanted: Footer, options: Options, report: Report
+) -> Dict[str, Any]:
     """Build the VHD in an empty file: the disk, the GPT at its new end, the footer."""
-    image.fill(work, report)
+    work = workplace.disk
+    report.total = image.total()
+    image.fill(work, workplace.path, report)
     size = wanted.current_size
     read = inplace.virtual_read(work, size)
     writes, table, problem = _table_writes(read, image.virtual_size, size, options)
@@ -450,7 +448,13 @@ def _default_attributes(source: os.stat_result, target: Target) -> Finish:
 
 
 def _write_dest(
-    options: Options, image: Image, target: Target, wanted: Footer, finish: Finish, fault: Optional[Fault], report: Any
+    options: Options,
+    image: Image,
+    target: Target,
+    wanted: Footer,
+    finish: Finish,
+    fault: Optional[Fault],
+    report: Report,
 ) -> Dict[str, Any]:
     before = os.fstat(image.disk.descriptor)
     defaults = _default_attributes(before, target)
@@ -463,7 +467,7 @@ def _write_dest(
     try:
         with workfile.Interruptible(), workfile.Workfile(target.path, fault) as work:
             work.disk.path = options.dest
-            built = _fill(image._replace(workfile=work.path), work.disk, wanted, options, report)
+            built = _fill(image, work, wanted, options, report)
             _check_unchanged(image, before, options.path)
             relocated = any(write.label == "the backup GPT" for write in built["writes"])
             _verify(work.disk, wanted, relocated)
@@ -480,7 +484,7 @@ def _with_dest(
     check_mode: bool,
     finish: Finish,
     fault: Optional[Fault],
-    report: Any,
+    report: Report,
     host: Any,
     guard: bool,
 ) -> Dict[str, Any]:
@@ -570,12 +574,12 @@ def run(
     check_mode: bool = False,
     finish: Finish = _no_attributes,
     fault: Optional[Fault] = None,
-    report: Any = None,
+    report: Optional[Report] = None,
 ) -> Dict[str, Any]:
     """Do it, or with check_mode say what would be done. The result has the keys of the module's RETURN.
 
     host runs qemu-img where it is needed. finish(path) sets mode and owner of a new file before it gets its name.
-    fault is for tests, see Disk. report(bytes) is told of progress.
+    fault is for tests, see Disk. report is told of progress.
     """
     if not 1 <= options.max_size_gib <= LARGEST_GIB:
         raise AzurePrepError("max_size_gib must lie between 1 and %d; it is %d." % (LARGEST_GIB, options.max_size_gib))
@@ -583,8 +587,8 @@ def run(
 
     def work(guard: bool) -> Dict[str, Any]:
         if options.dest:
-            return _with_dest(options, real, check_mode, finish, fault, report or (lambda count: None), host, guard)
-        return _in_place(options, real, check_mode, fault, host, guard)
+            return _with_dest(options, real, check_mode, finish, fault, report or Report(), host, guard)
+        return _in_place(options, real, check_mode, fault, guard)
 
     try:
         return work(True)

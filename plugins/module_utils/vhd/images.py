@@ -12,7 +12,15 @@ import stat
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import detect, gpt, inplace, sparse
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import (
+    detect,
+    dynamic,
+    foreign,
+    gpt,
+    inplace,
+    qemu,
+    sparse,
+)
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import footer as vhd_footer
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import SIZE, Footer
@@ -21,9 +29,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import S
 class Image(NamedTuple):
     """An open image. virtual_size is that of the disk in it, in bytes.
 
-    fill(target, progress) puts the disk into an empty file. read reads the disk and extents lists its data as
-    (offset, length), where that is possible without converting. method and how are for the result. workfile: the
-    path of fill's target. other_files: the status of further files that the image is made of.
+    fill(target, path, progress) puts the disk into an empty file with that path; total() is what progress will add
+    up to. read reads the disk and extents lists its data as (offset, length), where that is possible without
+    converting. method and how are for the result. other_files: the status of further files the image is made of.
     """
 
     disk: Disk
@@ -34,16 +42,12 @@ class Image(NamedTuple):
     damaged: bool
     method: str
     how: str
-    fill: Callable[[Disk, sparse.Progress], None]
+    fill: Callable[[Disk, str, sparse.Progress], None]
+    total: Callable[[], int]
     read: Optional[gpt.Read]
     extents: Optional[Callable[[], Iterator[Tuple[int, int]]]]
     warnings: List[str]
     other_files: List[os.stat_result]
-    workfile: str
-
-    def describe(self) -> str:
-        names = {"vpc": "VHD", "vhdx": "VHDX", "vmdk": "VMDK", "vdi": "VDI"}
-        return ("%s %s" % (self.subformat, names.get(self.format, self.format))).strip()
 
 
 def _flat(disk: Disk, kind: detect.Kind, size: int, warnings: List[str]) -> Image:
@@ -51,7 +55,7 @@ def _flat(disk: Disk, kind: detect.Kind, size: int, warnings: List[str]) -> Imag
     is_device = stat.S_ISBLK(os.fstat(disk.descriptor).st_mode)
     read = inplace.virtual_read(disk, size)
 
-    def fill(target: Disk, progress: sparse.Progress) -> None:
+    def fill(target: Disk, _path: str, progress: sparse.Progress) -> None:
         if not is_device and sparse.clone(disk, target):
             if disk.size() > size:
                 target.truncate(size)
@@ -69,11 +73,11 @@ def _flat(disk: Disk, kind: detect.Kind, size: int, warnings: List[str]) -> Imag
         method="copy",
         how="data only, holes stay holes",
         fill=fill,
+        total=lambda: size if is_device else sparse.data_bytes(disk.descriptor, size),
         read=read,
         extents=lambda: sparse.extents(disk.descriptor, 0, size),
         warnings=warnings,
         other_files=[],
-        workfile="",
     )
 
 
@@ -93,8 +97,80 @@ def _fixed_size(kind: detect.Kind, footer: Footer, length: int, path: str, repai
     return size
 
 
+def _dynamic(disk: Disk, footer: Footer) -> Image:
+    vhd = dynamic.DynamicVhd(disk, footer)
+    return Image(
+        disk=disk,
+        format="vpc",
+        subformat="dynamic",
+        virtual_size=vhd.size,
+        footer=footer,
+        damaged=False,
+        method="convert",
+        how="by our own reader, zeros become holes",
+        fill=vhd.fill,
+        total=vhd.data_bytes,
+        read=vhd.read,
+        extents=vhd.extents,
+        warnings=[],
+        other_files=[],
+    )
+
+
+def _refuse_names(names: List[str], path: str, options: Any) -> None:
+    if names and not options.allow_backing_file:
+        raise AzurePrepError(
+            "%s names %s, which would be read as part of the disk. If you trust the image and want that, set "
+            "allow_backing_file; if not, flatten it where it comes from." % (path, " and ".join(names))
+        )
+
+
+def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
+    """An image that qemu-img reads."""
+    facts = foreign.inspect(kind.format, disk.read, disk.size(), disk.path)
+    _refuse_names(facts.names, disk.path, options)
+    real = os.path.realpath(options.path)
+    version = qemu.check_version(host, options.qemu_img)
+    told = qemu.info(host, options.qemu_img, version, kind.format, real, options.allow_backing_file)
+    _refuse_names(told.names, disk.path, options)
+    if facts.virtual_size and not facts.virtual_size <= told.virtual_size < facts.virtual_size + 512:
+        raise AzurePrepError(
+            "%s contradicts itself: its header says that the disk has %d bytes, and qemu-img finds %d."
+            % (disk.path, facts.virtual_size, told.virtual_size)
+        )
+    program = host.which(options.qemu_img)
+
+    def fill_from(target: Disk, path: str, progress: sparse.Progress) -> None:
+        qemu.check(host, options.qemu_img, kind.format, real)
+        qemu.convert(program, kind.format, real, path, told.virtual_size, progress)
+        if target.size() != told.virtual_size:
+            raise AzurePrepError(
+                "qemu-img wrote %d bytes of the %d in %s." % (target.size(), told.virtual_size, disk.path)
+            )
+
+    return Image(
+        disk=disk,
+        format=kind.format,
+        subformat=facts.subformat,
+        virtual_size=told.virtual_size,
+        footer=None,
+        damaged=False,
+        method="convert",
+        how="by qemu-img, zeros become holes",
+        fill=fill_from,
+        total=lambda: told.virtual_size,
+        read=None,
+        extents=None,
+        warnings=[],
+        other_files=[os.stat(name) for name in told.files if os.path.exists(name)],
+    )
+
+
 def open_image(disk: Disk, options: Any, host: Any) -> Image:
-    """Find out what an open file is. Raises AzurePrepError for what is damaged, foreign or not allowed."""
+    """Find out what an open file is. Raises AzurePrepError for what is damaged, foreign or not allowed.
+
+    host runs qemu-img where it is needed; None stands for work in place, which only a raw disk and a fixed VHD allow.
+    """
     length = disk.size()
     kind = detect.detect(disk.read, length, disk.path, options.format, options.repair)
     if kind.format == "raw":
@@ -106,4 +182,18 @@ def open_image(disk: Disk, options: Any, host: Any) -> Image:
             warnings.append("%s belongs to a VM in saved state; shut that VM down properly first." % disk.path)
         damaged = kind.damaged or kind.footer.current_size != size
         return _flat(disk, kind._replace(damaged=damaged), size, warnings)
-    raise AzurePrepError("%s is a %s image, which is not read yet." % (disk.path, kind.format))
+    if kind.footer is not None:
+        image = _dynamic(disk, kind.footer)
+    elif stat.S_ISBLK(os.fstat(disk.descriptor).st_mode):
+        raise AzurePrepError(
+            "%s is a block device that begins like a %s image. Copy it into a file first, or say format: raw if it "
+            "holds a raw disk." % (disk.path, kind.format)
+        )
+    elif host is not None:
+        return _foreign(disk, kind, options, host)
+    if host is None:
+        name = "dynamic VHD" if kind.format == "vpc" else kind.format
+        raise AzurePrepError(
+            "%s is a %s image, which cannot become a fixed VHD in place; name a dest." % (disk.path, name)
+        )
+    return image

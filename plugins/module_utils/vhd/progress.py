@@ -20,7 +20,7 @@ class Report:
 
     INTERVAL = 1.0
 
-    def __init__(self, path: str, log: Callable[[str], Any]) -> None:
+    def __init__(self, path: str = "", log: Callable[[str], Any] = lambda line: None) -> None:
         self.total = 0
         self.done = 0
         self._path = path
