@@ -94,7 +94,7 @@ def write_gpt(descriptor: int, size: int, *, sector: int = 512) -> None:
     last = size // sector - 1
     entries_sectors = 128 * 128 // sector
     entry = b"\xaf\x3d\xc6\x0f\x83\x84\x72\x47\x8e\x79\x3d\x69\xd8\x47\x7d\xe4" + bytes(range(16))
-    entry += struct.pack("<QQQ", 2048, 4095, 0) + "root".encode("utf-16le").ljust(72, b"\0")
+    entry += struct.pack("<QQQ", 64, 1087, 0) + "root".encode("utf-16le").ljust(72, b"\0")
     entries = entry.ljust(128 * 128, b"\0")
 
     def header(mine: int, other: int, table: int) -> bytes:

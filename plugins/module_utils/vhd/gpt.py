@@ -205,17 +205,20 @@ def _protective_mbr(read: Read, size: int) -> Optional[bytes]:
     return sector[:at] + struct.pack("<I", wanted) + sector[at + 4 :]
 
 
-def plan_relocation(read: Read, table: Table, size: int) -> Tuple[List[Write], List[Write], str]:
+def plan_relocation(read: Read, table: Table, size: int, finish: bool = False) -> Tuple[List[Write], List[Write], str]:
     """What puts the backup at the end of a disk of `size` bytes: (writes of the backup, then of the primary, problem).
 
-    The first list must be on the disk before the second is begun. Nothing to do gives two empty lists.
+    The first list must be on the disk before the second is begun. Nothing to do gives two empty lists. `finish` is
+    for a disk on which this was begun, and perhaps all but the protective MBR was done.
     """
     header = table.header
     if table.problem or header is None:
         return [], [], table.problem
     last = size // SECTOR - 1
+    mbr = _protective_mbr(read, size)
+    mbr_writes = [] if mbr is None else [Write(0, mbr, "the size in the protective MBR")]
     if header.alternate_lba == last:
-        return [], [], ""
+        return [], mbr_writes if finish else [], ""
     entry_sectors = (len(table.entries) + SECTOR - 1) // SECTOR
     entries_lba = last - entry_sectors
     last_usable = entries_lba - 1
@@ -227,8 +230,5 @@ def plan_relocation(read: Read, table: Table, size: int) -> Tuple[List[Write], L
     primary = render_header(header._replace(alternate_lba=last, last_usable=last_usable))
     padded = table.entries.ljust(entry_sectors * SECTOR, b"\0")
     first = [Write(entries_lba * SECTOR, padded + backup, "the backup GPT")]
-    second = [Write(SECTOR, primary, "the primary GPT header")]
-    mbr = _protective_mbr(read, size)
-    if mbr is not None:
-        second.append(Write(0, mbr, "the size in the protective MBR"))
+    second = [Write(SECTOR, primary, "the primary GPT header")] + mbr_writes
     return first, second, ""

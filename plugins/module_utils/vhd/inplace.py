@@ -93,7 +93,7 @@ def plan(disk: Disk, old: Optional[Footer], size: int, wanted: Footer, fix_gpt: 
     backup: List[gpt.Write] = []
     primary: List[gpt.Write] = []
     if fix_gpt and table is not None:
-        backup, primary, problem = gpt.plan_relocation(read, table, new_size)
+        backup, primary, problem = gpt.plan_relocation(read, table, new_size, finish=old is not None and old.unfinished)
         if problem:
             warnings.append(problem)
     clean = [gpt.Write(at, bytes(SIZE), "zeros over the footer from before") for at in stray]
@@ -102,7 +102,7 @@ def plan(disk: Disk, old: Optional[Footer], size: int, wanted: Footer, fix_gpt: 
     final = gpt.Write(new_size, vhd_footer.render(wanted), "the footer")
     phases: List[List[gpt.Write]] = []
     footer_stays = old is not None and not grows and not rewrite and not old.unfinished
-    if backup:
+    if backup or primary:
         marked = vhd_footer.unfinished(wanted)
         if old != marked:
             phases.append([gpt.Write(new_size, vhd_footer.render(marked), "the footer, marked as unfinished")])
