@@ -401,12 +401,13 @@ def _find_lock_root(context: Context, item: Item) -> List[Entry]:
 
 
 def machine_id_wanted(context: Context) -> Optional[bytes]:
-    """Content that /etc/machine-id must have; None where it must stay as it is (or does not exist)."""
-    if context.options.machine_id == "keep" or not (
-        context.host.is_file("/etc/machine-id") or context.host.is_link("/etc/machine-id")
-    ):
+    """Content that /etc/machine-id must have; None where it must stay as it is, or is not used here."""
+    host = context.host
+    present = host.is_file("/etc/machine-id") or host.is_link("/etc/machine-id")
+    uses_it = any(host.is_file(path) for path in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd"))
+    if context.options.machine_id == "keep" or not (present or uses_it):
         return None
-    if context.options.machine_id == "uninitialized" and systemd_version(context.host) >= SYSTEMD_UNINITIALIZED:
+    if context.options.machine_id == "uninitialized" and systemd_version(host) >= SYSTEMD_UNINITIALIZED:
         return b"uninitialized\n"
     return b""
 
@@ -436,6 +437,9 @@ def _find_machine_id(context: Context, item: Item) -> List[Entry]:
         current = host.read_bytes("/etc/machine-id")
         if current != wanted:
             entries.append(Entry(item.id, "edit", "text", "/etc/machine-id", len(current), 1))
+    elif wanted is not None and not host.is_link("/etc/machine-id"):
+        # Missing altogether: systemd would take the next boot for a first boot.
+        entries.append(Entry(item.id, "edit", "text", "/etc/machine-id", 0, 0))
     dbus = "/var/lib/dbus/machine-id"
     if host.is_link("/etc/machine-id") and host.resolve("/etc/machine-id") == dbus:
         return entries
@@ -630,10 +634,10 @@ def do(context: Context, item: Item, entry: Entry) -> None:
         remove_account(host, entry.path)
     elif item.action == "machine_id" and entry.path == "/etc/machine-id":
         wanted = machine_id_wanted(context)
-        if wanted == b"":
+        if wanted == b"" and host.is_file(entry.path):
             truncate(host, entry.path)
         elif wanted is not None:
-            host.write(entry.path, wanted)
+            host.write(entry.path, wanted, mode=0o444)
     elif item.action == "machine_id" and entry.action == "link":
         host.symlink("/etc/machine-id", entry.path)
     elif item.action == "resolv_conf" and entry.action != "delete":

@@ -68,23 +68,15 @@ def _result(
     }
 
 
-def _gone(host: Host, planned: Sequence[Entry], done: Sequence[Entry]) -> List[Entry]:
-    """What went: what we did, and what was planned and is gone by the agent's or cloud-init's hand."""
-    seen = {(entry.kind == "account", entry.path) for entry in done}
-    extra = []
-    for entry in planned:
-        if (entry.kind == "account", entry.path) in seen:
-            continue
-        if entry.kind == "account":
-            vanished = not engine._account_is_known(host, entry.path)
-        elif entry.action == "delete":
-            vanished = host.stat(entry.path, follow_last=False) is None
-        else:
-            details = host.stat(entry.path)
-            vanished = entry.action == "truncate" and (details is None or details.st_size == 0)
-        if vanished:
-            extra.append(entry)
-    return extra + list(done)
+def _gone(context: Context, planned: Sequence[Entry], done: Sequence[Entry]) -> List[Entry]:
+    """What went: what we did, and what was planned and is done by the agent's or cloud-init's hand."""
+
+    def key(entry: Entry) -> Tuple[bool, str]:
+        return entry.kind == "account", entry.path
+
+    mine = {key(entry) for entry in done}
+    left = {key(entry) for item in ITEMS for entry in engine.find(context, item)}
+    return [entry for entry in planned if key(entry) not in mine and key(entry) not in left] + list(done)
 
 
 def run(
@@ -119,7 +111,7 @@ def run(
     checks = [engine.check(context, item, done, problems) for item in engine.MAIN_ITEMS]
     failed = [check for check in checks if not check.ok]
     if failed:
-        result = _result(context, planned, _gone(host, planned, done), checks, actions, warnings)
+        result = _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
         result["stopped"] = (
             "Stopped before host keys and the account in use were touched, so that you can still log in. "
             "Repair the cause and run again."
@@ -138,7 +130,7 @@ def run(
     warnings.extend(engine.leftovers_of_people(context))
     if all(check.ok for check in checks):
         host.remove(ctx_module.STATE_FILE)
-    return _result(context, planned, _gone(host, planned, done), checks, actions, warnings)
+    return _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
 
 
 def _kept(context: Context, name: str) -> bool:
