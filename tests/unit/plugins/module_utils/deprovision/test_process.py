@@ -438,3 +438,9 @@ def test_specialized_cleans_nothing(used: Host) -> None:
     before.pop("/etc/waagent.conf")
     assert after == before
     assert not process.specialize(used, False)["changed"]
+
+
+def test_the_documented_list_of_items_is_the_real_one() -> None:
+    text = (Path(__file__).parents[5] / "docs/deprovision.md").read_text(encoding="utf-8")
+    for item in ITEMS:
+        assert f"| `{item.id}` | {item.rule} | {item.title} |" in text
