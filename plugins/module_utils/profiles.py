@@ -88,7 +88,7 @@ class Profile(NamedTuple):
 
     cmdline_set is ordered: the last console= becomes /dev/console. packages maps a purpose (agent, cloud_init,
     hyperv_daemons, growpart, gdisk, chrony, eject, ssh, sudo, vm_utils, netplan, kernel) to package names.
-    units maps a purpose to unit names to try, best first; of hyperv_daemons and cloud_init all that exist count.
+    units maps a purpose to unit names to try, best first; of hyperv_daemons, cloud_init and network all count.
     version is the release that the values were chosen for, note says why it is not the system's own ("" if it is).
     """
 
@@ -246,6 +246,9 @@ VALUES: Tuple[Value, ...] = (
         families=_APT,
     ),
     Value("units.hyperv_daemons", ("hv_kvp_daemon.service", "hv_vss_daemon.service"), _SUSEPKG, families=_SUSE),
+    Value("units.network", (), _GEN),
+    Value("units.network", ("NetworkManager.service",), _RHEL, families=_EL, since=(8,)),
+    Value("units.network", ("network.service", "NetworkManager.service"), _RHEL, families=_EL, before=(8,)),
     # -- files -------------------------------------------------------------------------------------------------
     Value("paths.chrony_conf", "/etc/chrony.conf", _TIME),
     Value("paths.chrony_conf", "/etc/chrony/chrony.conf", _TIME, families=_APT),

@@ -1,0 +1,355 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what was seen to why it failed: the most likely cause in a sentence, with the rule that names the cure.
+
+A pure function over a Story. Causes are tried in the order in which a boot meets them, so that the first thing
+that went wrong is named, not one of its consequences.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import re
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.console import Seen
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.deployment import (
+    HOST_PLUGIN,
+    IMDS,
+    WIRESERVER,
+    Entry,
+)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.pcap import Traffic
+
+
+class Story(NamedTuple):
+    """Everything known about a boot that did not end well.
+
+    outcome: "fatal", "idle", "timeout", "ended", "loop", "failed" (reported by the guest) or "ready".
+    seen: signs on the console. screen: text on the VGA screen. medium_read: bytes read from the CD-ROM.
+    login: whether an SSH login with the key worked in spite of all. buses: how the disk was offered, in order.
+    """
+
+    outcome: str
+    generation: int
+    boots: Tuple[int, ...]
+    seen: Dict[str, Seen]
+    console_bytes: int
+    screen: str
+    traffic: Traffic
+    entries: List[Entry]
+    medium_read: int
+    disk_written: bool
+    buses: Tuple[str, ...]
+    login: bool
+    timeout: int
+
+
+class Diagnosis(NamedTuple):
+    """A cause: short stable name, rule ID (empty where no rule is about it), a sentence, what it rests on."""
+
+    cause: str
+    rule: str
+    sentence: str
+    evidence: str
+
+
+def _line(story: Story, *names: str) -> str:
+    return next((story.seen[name].line.strip() for name in names if name in story.seen), "")
+
+
+def diagnose(story: Story) -> Diagnosis:
+    """The most likely cause. Always answers; where nothing fits it says so and names the last landmark."""
+    for step in (_firmware, _loader, _kernel, _disk, _userspace, _refused, _reported, _network, _provisioner):
+        found = step(story)
+        if found is not None:
+            return found
+    return _unknown(story)
+
+
+def _firmware(story: Story) -> Optional[Diagnosis]:
+    text = story.screen
+    nothing = "bios_nothing" in story.seen or re.search(r"No bootable device|not a bootable disk|Boot failed", text)
+    uefi = "uefi_nothing" in story.seen or ("bds_failed" in story.seen and "kernel" not in story.seen)
+    if not (nothing or uefi) or "kernel" in story.seen:
+        return None
+    evidence = _line(story, "bios_nothing", "uefi_nothing", "bds_failed") or _first(
+        text, "No bootable|Boot failed|bootable"
+    )
+    other = [generation for generation in story.boots if generation != story.generation]
+    if story.generation not in story.boots and other:
+        words = "The firmware finds nothing to boot: the disk is made for Gen%d (%s), and Gen%d was tried."
+        return Diagnosis(
+            "generation_mismatch",
+            "DISK-15",
+            words % (other[0], "UEFI" if other[0] == 2 else "BIOS", story.generation),
+            evidence,
+        )
+    if story.generation == 2:
+        return Diagnosis(
+            "no_loader",
+            "DISK-16",
+            "The firmware finds nothing to boot: the EFI system partition holds no loader at the fallback path "
+            "EFI/BOOT/BOOTX64.EFI, and no boot entry travels with a disk.",
+            evidence,
+        )
+    return Diagnosis(
+        "no_loader", "DISK-15", "The firmware finds nothing to boot: the disk holds no boot code that runs.", evidence
+    )
+
+
+def _loader(story: Story) -> Optional[Diagnosis]:
+    screen = re.search(r"^\s*(grub rescue>|grub>)|(error: .*)", story.screen, re.MULTILINE)
+    if "kernel" in story.seen or not ("grub_rescue" in story.seen or (screen and "grub" in story.screen.lower())):
+        return None
+    evidence = _line(story, "grub_rescue") or (screen.group(0).strip() if screen else "")
+    return Diagnosis(
+        "boot_loader",
+        "BOOT-13",
+        "GRUB started but stopped at its own prompt: it does not find its configuration or its modules.",
+        evidence,
+    )
+
+
+def _kernel(story: Story) -> Optional[Diagnosis]:
+    panic = _line(story, "panic") or _first(story.screen, "Kernel panic")
+    if not panic:
+        return None
+    if "no_root" in story.seen or "Unable to mount root" in panic:
+        return Diagnosis(
+            "root_not_found",
+            "INIT-02",
+            "The kernel found no root disk and stopped: the initramfs is missing or lacks the disk's driver.",
+            _line(story, "no_root") or panic,
+        )
+    return Diagnosis("kernel_panic", "", "The kernel stopped with a panic.", panic)
+
+
+def _disk(story: Story) -> Optional[Diagnosis]:
+    shell = "initramfs_shell" in story.seen
+    waiting = "root_wait" in story.seen and "root" not in story.seen and "multi_user" not in story.seen
+    if not (shell or waiting):
+        return None
+    if "root_broken" in story.seen:
+        return Diagnosis(
+            "root_broken",
+            "DISK-03",
+            "The root file system was found but cannot be mounted: it is damaged, or larger than its partition.",
+            _line(story, "root_broken"),
+        )
+    evidence = _line(story, "root_wait", "initramfs_shell")
+    if "disk" in story.seen:
+        return Diagnosis(
+            "root_not_found",
+            "DISK-12",
+            "The disk was found, but not the root file system that the boot loader names: root= does not match "
+            "(use the file system's UUID); the boot stays in the initramfs.",
+            evidence,
+        )
+    return Diagnosis(
+        "initramfs_shell",
+        "INIT-02",
+        "The boot stays in the initramfs, where no disk was found. It holds no driver for any controller tried here "
+        "(%s); whether it holds Hyper-V's own (hv_vmbus, hv_storvsc) shows initrd_hyperv." % ", ".join(story.buses),
+        evidence,
+    )
+
+
+def _userspace(story: Story) -> Optional[Diagnosis]:
+    if story.outcome == "loop":
+        return Diagnosis(
+            "boot_loop", "", "The guest restarted again and again and never reported ready.", _line(story, "init")
+        )
+    if "emergency" in story.seen:
+        evidence = _line(story, "device_timeout", "emergency")
+        return Diagnosis(
+            "emergency_mode",
+            "DISK-12",
+            "systemd stopped in emergency mode: a file system in /etc/fstab cannot be mounted (name it by UUID, or "
+            "remove it).",
+            evidence,
+        )
+    if story.outcome == "ended":
+        return Diagnosis("powered_off", "", "The guest switched itself off before it reported ready.", "")
+    return None
+
+
+def _refused(story: Story) -> Optional[Diagnosis]:
+    refused = [entry for entry in story.entries if entry.report is not None and not entry.report.accepted]
+    accepted = [entry for entry in story.entries if entry.report is not None and entry.report.accepted]
+    if refused and not any(entry.report.state == "Ready" for entry in accepted if entry.report):
+        return Diagnosis(
+            "report_refused",
+            "NOAGENT-04",
+            "The guest sent a health report that the WireServer refuses: %s." % refused[-1].note.rstrip("."),
+            "%s %s" % (refused[-1].method, refused[-1].target),
+        )
+    return None
+
+
+def _reported(story: Story) -> Optional[Diagnosis]:
+    for entry in story.entries:
+        report = entry.report
+        if report is not None and report.accepted and report.substatus == "ProvisioningFailed":
+            rule = "KERN-06" if re.search(r"udf|dvd|ovf|mount", report.description, re.IGNORECASE) else ""
+            return Diagnosis(
+                "provisioning_failed",
+                rule,
+                "The guest itself reported that provisioning failed: %s."
+                % report.description.strip().rstrip(".")[:400],
+                "health report at %.1f s" % entry.seconds,
+            )
+    return None
+
+
+def _network(story: Story) -> Optional[Diagnosis]:
+    traffic = story.traffic
+    if story.entries or "ack" in traffic.dhcp:
+        return None
+    if not ("init" in story.seen or "login" in story.seen or story.disk_written or traffic.packets):
+        return None
+    foreign = [source for source in traffic.sources if not source.startswith(("160.", "169.254."))]
+    name = re.search(r"(\w+): renamed from eth0", _line(story, "renamed"))
+    if foreign:
+        return Diagnosis(
+            "static_address",
+            "NET-01",
+            "The network is not configured by DHCP: the guest uses the fixed address %s." % foreign[0],
+            "packets from %s, no DHCP request" % ", ".join(foreign),
+        )
+    if "other_mac" in story.seen or (name and re.match(r"eth[1-9]", name.group(1))):
+        rule = "NET-01" if "other_mac" in story.seen else "NET-07"
+        return Diagnosis(
+            "mac_pinned",
+            rule,
+            "The network configuration is bound to the MAC address of another network card, so it was not applied.",
+            _line(story, "other_mac", "renamed"),
+        )
+    if "discover" in traffic.dhcp or "request" in traffic.dhcp:
+        return Diagnosis(
+            "dhcp_unanswered",
+            "NET-01",
+            "The guest asked for an address by DHCP but did not take the one offered.",
+            "DHCP: " + ", ".join(traffic.dhcp[:8]),
+        )
+    words = (
+        "The guest asked for no address by DHCP: no interface is configured for it, or the configuration is bound to "
+    )
+    words += "another card's name or MAC address."
+    if name:
+        words += (
+            " The card is called %s here and eth0 on Hyper-V; configuration that names eth0 fits there, and here "
+            "too with net.ifnames=0 (BOOT-05)." % name.group(1)
+        )
+    return Diagnosis("no_dhcp", "NET-01", words, _line(story, "no_interface", "dhcp_failed", "renamed"))
+
+
+def _provisioner(story: Story) -> Optional[Diagnosis]:
+    up = "ack" in story.traffic.dhcp
+    asked = {entry.service for entry in story.entries}
+    healthy = [entry for entry in story.entries if entry.topic == "health"]
+    if "cloud_init_disabled" in story.seen:
+        return Diagnosis(
+            "cloud_init_disabled", "CINIT-10", "cloud-init is switched off on the kernel command line.",
+            "cloud-init=disabled",
+        )  # fmt: skip
+    found = re.search(r"Datasource (DataSource\w+)", _line(story, "datasource"))
+    if found and not found.group(1).startswith("DataSourceAzure"):
+        return Diagnosis(
+            "datasource",
+            "CINIT-02",
+            "cloud-init ran with %s, not with Azure's data source: set datasource_list: [ Azure ]." % found.group(1),
+            _line(story, "datasource"),
+        )
+    if "udf" in story.seen or "no_media" in story.seen or "dvd_failed" in story.seen or "agent_waits" in story.seen:
+        if "agent_waits" in story.seen and story.medium_read and not found and "cloud_init" not in story.seen:
+            return Diagnosis(
+                "agent_waits_for_cloud_init",
+                "AGENT-04",
+                "The agent waits for cloud-init to provision (Provisioning.Agent), but cloud-init does not run.",
+                _line(story, "agent_waits"),
+            )
+        if story.medium_read == 0:
+            return Diagnosis(
+                "no_cdrom", "KERN-08", "The provisioning CD-ROM was never read: the guest has no driver for it.",
+                _line(story, "dvd_failed", "no_media"),
+            )  # fmt: skip
+        return Diagnosis(
+            "udf",
+            "KERN-06",
+            "The provisioning medium could not be mounted: the udf file system is not available (blacklisted?).",
+            _line(story, "udf", "dvd_failed", "no_media", "agent_waits"),
+        )
+    if up and not story.entries:
+        if "imds_failed" in story.seen or story.traffic.refused:
+            return Diagnosis(
+                "firewall",
+                "NET-14",
+                "The provisioner ran but reached neither the WireServer nor the metadata service.",
+                _line(story, "imds_failed") or "tried " + ", ".join(story.traffic.refused[:5]),
+            )
+        if "waagent" in story.seen or "cloud_init" in story.seen:
+            who = "cloud-init" if "cloud_init" in story.seen else "the agent"
+            return Diagnosis(
+                "provisioner_silent",
+                "CINIT-02" if who == "cloud-init" else "AGENT-04",
+                "The network works and %s runs, but it never asked Azure's addresses." % who,
+                _line(story, "cloud_init", "waagent"),
+            )
+        return Diagnosis(
+            "no_provisioner",
+            "AGENT-01",
+            "The system started and has a network, but no provisioner ran: neither cloud-init nor the agent is "
+            "installed and enabled (or /etc/cloud/cloud-init.disabled exists).",
+            _line(story, "multi_user", "login"),
+        )
+    if story.entries and not any(entry.report and entry.report.state == "Ready" for entry in healthy):
+        last = story.entries[-1]
+        topics = sorted({"%s %s" % (entry.service, entry.topic) for entry in story.entries})
+        evidence = "last request %s %s at %.1f s; asked: %s" % (
+            last.method,
+            last.target,
+            last.seconds,
+            ", ".join(topics),
+        )
+        if asked <= {IMDS}:
+            words = "The guest asked the metadata service but never the WireServer, so it could not report ready."
+        elif asked & {WIRESERVER, HOST_PLUGIN} and story.login:
+            words = "The guest is provisioned (login works), but it never reported ready to the WireServer."
+        else:
+            words = "The guest spoke to the WireServer but never reported ready."
+        return Diagnosis("not_reported", "NOAGENT-04", words, evidence)
+    return None
+
+
+def _unknown(story: Story) -> Diagnosis:
+    order = ("login", "multi_user", "init", "root", "disk", "kernel", "loader")
+    last = next((name for name in order if name in story.seen), "")
+    if not last and story.console_bytes < 200 and story.disk_written:
+        return Diagnosis(
+            "no_console",
+            "BOOT-01",
+            "The guest runs (it wrote to its disk), but nothing appears on the serial console: console=ttyS0 is "
+            "missing.",
+            "%d bytes on the serial port" % story.console_bytes,
+        )
+    if not last:
+        words = (
+            "Nothing was seen of the guest within %d seconds: no message on the serial console and no packet."
+            % story.timeout
+        )
+        return Diagnosis("silent", "BOOT-01", words, _first(story.screen, r"\S"))
+    if story.outcome == "timeout":
+        words = "The guest was still at work when the time was up (%d seconds); the last landmark was: %s." % (
+            story.timeout,
+            last,
+        )
+        return Diagnosis("timeout", "", words, _line(story, last))
+    words = "The boot went as far as '%s' and then stood still; none of the known causes fits." % last
+    return Diagnosis("unknown", "", words, _line(story, last))
+
+
+def _first(text: str, pattern: str) -> str:
+    """The first line of a text that matches, stripped."""
+    return next((line.strip() for line in text.splitlines() if re.search(pattern, line)), "")

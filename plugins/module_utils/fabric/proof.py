@@ -1,0 +1,687 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof: boot an overlay of the image on the simulated fabric, watch it provision, judge, clean up.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import (
+    checks,
+    deployment,
+    diagnosis,
+    guest,
+    image,
+    ovf_env,
+    page,
+    pcap,
+    qemu,
+    udf,
+)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.console import Console, screen_text
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.server import Fabric
+
+#: Said in every result: what a passed proof does not cover.
+NOT_PROVEN = (
+    "A passed proof shows that the image boots and provisions; it does not show Hyper-V's own devices (their "
+    "drivers in the initramfs are initrd_hyperv's matter), the platform's extension handlers, or accelerated "
+    "networking."
+)
+
+#: How often the watch looks, in seconds.
+TICK = 0.25
+
+#: Bounds of what a guest may write to the host.
+MAX_SERIAL = 64 * 1024 * 1024
+MAX_PACKETS = 64 * 1024 * 1024
+
+#: More restarts than this during the first boot are a loop (a SELinux relabel takes one, cloud-init may take one).
+MAX_RESTARTS = 3
+
+#: Share of one processor below which a guest counts as idle.
+IDLE_LOAD = 0.12
+
+PR_SET_PDEATHSIG = 1
+
+
+class Options(NamedTuple):
+    """What the caller asks for; the meaning of each is in the documentation of the module first_boot."""
+
+    path: str
+    provisioner: str = "auto"
+    generation: str = "auto"
+    accel: str = "auto"
+    bus: str = "virtio-scsi"
+    hostname: str = "azureproof"
+    user: str = "azureuser"
+    ssh_public_key: str = ""
+    password: str = ""
+    resource_disk_gib: int = 0
+    memory_mib: int = 1024
+    cpus: int = 1
+    timeout: int = 900
+    second_boot: bool = True
+    certificates: bool = False
+    artifacts: str = ""
+    qemu: str = ""
+
+
+class Event(NamedTuple):
+    """A point of the timeline: seconds since power-on, a stable name, a sentence."""
+
+    seconds: float
+    name: str
+    text: str
+
+
+class Interrupted(BaseException):
+    """A signal asked us to stop; everything started is ended on the way out."""
+
+
+def _raise_interrupted(number: int, _frame: Any) -> None:
+    raise Interrupted("signal %d" % number)
+
+
+def _die_with_parent() -> Optional[Callable[[], None]]:
+    """A function for the child: the kernel kills it when we are gone, even by SIGKILL. None where not offered."""
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+
+    def apply() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    return apply
+
+
+class Proof:
+    """One proof. Use as a context manager: leaving it ends QEMU and the servers and removes the private folder."""
+
+    def __init__(self, options: Options, say: Callable[[str], None] = lambda text: None) -> None:
+        self.options = options
+        self.say = say
+        self.image = image.inspect(options.path)
+        self.generation, self.generation_reason = image.choose_generation(options.generation, self.image)
+        self.binary = qemu.find_binary(options.qemu)
+        self.version = qemu.version_of(self.binary)
+        self.firmware = qemu.find_firmware(self.generation)
+        self.accel, self.accel_reason = qemu.choose_accel(options.accel, self.binary)
+        self.console = Console()
+        self.timeline: List[Event] = []
+        self.buses: List[str] = [options.bus]
+        self.restarts = 0
+        self.ready_seconds: Optional[float] = None
+        self.facts: Dict[str, List[str]] = {}
+        self.login: Optional[guest.Login] = None
+        self.screen = ""
+        self.traffic = pcap.NOTHING
+        self.process: Optional["subprocess.Popen[bytes]"] = None
+        self.fabric: Optional[Fabric] = None
+        self.monitor: Optional[qemu.Monitor] = None
+        self.client: Optional[guest.Client] = None
+        self.folder = ""
+        self.deployment: Optional[deployment.Deployment] = None
+        self._serial_read = 0
+        self._old_handlers: Dict[int, Any] = {}
+        self._statistics: Dict[str, Tuple[int, int]] = {}
+        self._started = 0.0
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> "Proof":
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            try:
+                self._old_handlers[number] = signal.signal(number, _raise_interrupted)
+            except ValueError:
+                # Not the main thread: the caller deals with signals.
+                break
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_details: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything. May be called twice; signals wait until it is done."""
+        for number in self._old_handlers:
+            signal.signal(number, signal.SIG_IGN)
+        try:
+            if self.monitor is not None:
+                self.monitor.close()
+                self.monitor = None
+            if self.process is not None:
+                if self.process.poll() is None:
+                    self.process.terminate()
+                    try:
+                        self.process.wait(timeout=5)
+                    except subprocess.TimeoutExpired:
+                        self.process.kill()
+                        self.process.wait(timeout=30)
+                self.process = None
+            if self.fabric is not None:
+                self.fabric.close()
+        finally:
+            if self.folder:
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.folder = ""
+            for number, handler in self._old_handlers.items():
+                signal.signal(number, handler)
+            self._old_handlers = {}
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.folder, name)
+
+    def _start(self) -> None:
+        options = self.options
+        self.folder = tempfile.mkdtemp(prefix="azp-")
+        key = guest.make_key(self.folder)
+        keys = (key,) + ((options.ssh_public_key.strip(),) if options.ssh_public_key.strip() else ())
+        self.deployment = deployment.new_deployment(
+            self.generation, options.hostname, options.user, keys, options.password, b"", options.certificates
+        )
+        medium = udf.build(
+            ovf_env.VOLUME_LABEL, {ovf_env.FILE_NAME: ovf_env.render(self.deployment).encode("utf-8")}, time.time()
+        )
+        descriptor = os.open(self.path("medium.img"), os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(medium)
+        self._make_overlay()
+        resource_disk = ""
+        if options.resource_disk_gib:
+            resource_disk = self.path("resource.img")
+            with open(resource_disk, "wb") as stream:
+                stream.truncate(options.resource_disk_gib << 30)
+        if self.firmware[0]:
+            shutil.copyfile(self.firmware[1], self.path("vars.fd"))
+        self.fabric = Fabric(self.deployment, self.folder)
+        forwards = self.fabric.bind()
+        machine = qemu.Machine(
+            binary=self.binary,
+            version=self.version,
+            accel=self.accel,
+            generation=self.generation,
+            bus=options.bus,
+            disk=os.path.abspath(options.path),
+            disk_size=self.image.virtual_size,
+            overlay=self.path("os.qcow2"),
+            medium=self.path("medium.img"),
+            resource_disk=resource_disk,
+            serial_log=self.path("serial.log"),
+            packet_log=self.path("packets.pcap"),
+            qmp_socket=self.path("qmp"),
+            firmware_code=self.firmware[0],
+            firmware_vars=self.path("vars.fd") if self.firmware[0] else "",
+            mac=self.deployment.mac,
+            system_uuid=self.deployment.system_uuid,
+            hostname=options.hostname,
+            memory_mib=options.memory_mib,
+            cpus=options.cpus,
+            forwards=forwards,
+            frames_from_network=self.fabric.frame_sockets[0],
+            frames_to_guest=self.fabric.frame_sockets[1],
+        )
+        with open(self.path("qemu.log"), "wb") as log:
+            self.process = subprocess.Popen(
+                qemu.arguments(machine),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                preexec_fn=_die_with_parent(),
+            )
+        self._started = time.monotonic()
+        self.fabric.power_on()
+        self.fabric.serve()
+        try:
+            self.monitor = qemu.Monitor(self.path("qmp"))
+            port = None
+            end = time.monotonic() + 10
+            while port is None and time.monotonic() < end:
+                port = qemu.parse_usernet(self.monitor.human("info usernet"))
+            if port is None:
+                raise AzurePrepError("QEMU did not tell the port of its SSH forwarding.")
+        except AzurePrepError as exc:
+            raise AzurePrepError("QEMU did not start: %s" % (self._qemu_words() or exc))
+        self.client = guest.Client(self.folder, port, options.user)
+        self._event("power_on", "power on: Gen%d, QEMU %s, %s (%s)" % (
+            self.generation, ".".join(str(part) for part in self.version), self.accel, self.accel_reason
+        ))  # fmt: skip
+
+    def _make_overlay(self) -> None:
+        program = shutil.which("qemu-img")
+        if program is None:
+            raise AzurePrepError("The command qemu-img is not installed on the host that runs the proof.")
+        line = [program, "create", "-q", "-f", "qcow2", self.path("os.qcow2"), str(self.image.virtual_size)]
+        done = subprocess.run(
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        )
+        if done.returncode != 0:
+            raise AzurePrepError("qemu-img create failed: %s" % done.stdout.decode("utf-8", "replace").strip())
+
+    def _qemu_words(self) -> str:
+        """The last thing QEMU wrote, for an error sentence."""
+        try:
+            with open(self.path("qemu.log"), "r", encoding="utf-8", errors="replace") as stream:
+                rows = [row.strip() for row in stream if row.strip() and "warning:" not in row]
+        except OSError:
+            return ""
+        return rows[-1][:400] if rows else ""
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Since power-on."""
+        return time.monotonic() - self._started
+
+    def _event(self, name: str, text: str, seconds: Optional[float] = None) -> None:
+        if all(event.name != name for event in self.timeline):
+            event = Event(self.seconds if seconds is None else seconds, name, text)
+            self.timeline.append(event)
+            self.say("%7.1f s  %s" % (event.seconds, text))
+
+    def _look(self) -> None:
+        """Take in what is new: console, packets, record, restarts."""
+        assert self.fabric is not None and self.deployment is not None
+        try:
+            with open(self.path("serial.log"), "rb") as stream:
+                stream.seek(self._serial_read)
+                data = stream.read(1024 * 1024)
+        except OSError:
+            data = b""
+        self._serial_read += len(data)
+        if data and self._serial_read <= MAX_SERIAL:
+            words = {
+                "loader": "boot loader",
+                "kernel": "kernel",
+                "root": "root file system mounted",
+                "init": "init",
+                "login": "login prompt",
+            }
+            for name in self.console.feed(data, self.seconds):
+                if name in words:
+                    self._event(name, words[name])
+        if "ack" not in self.traffic.dhcp:
+            self.traffic = self._packets()
+            if "ack" in self.traffic.dhcp:
+                self._event("network", "network: address by DHCP")
+        for entry in self.fabric.entries():
+            self._event(
+                "provisioner",
+                "provisioner: first request (%s, %s)" % (entry.topic, entry.agent or "unnamed"),
+                entry.seconds,
+            )
+            if entry.report is not None and entry.report.accepted and entry.report.state == "Ready":
+                if self.ready_seconds is None:
+                    self.ready_seconds = entry.seconds
+                self._event("ready", "ready reported to the WireServer", entry.seconds)
+        self._poll_monitor()
+
+    def _packets(self) -> pcap.Traffic:
+        assert self.fabric is not None and self.deployment is not None
+        served = tuple("%s:%d" % (service.address, service.port) for service in self.fabric.services)
+        try:
+            with open(self.path("packets.pcap"), "rb") as stream:
+                return pcap.read(stream.read(MAX_PACKETS), self.deployment.mac, served)
+        except OSError:
+            return pcap.NOTHING
+
+    def _poll_monitor(self) -> None:
+        """Count restarts and refresh block statistics; QEMU's end shows in the process, not here."""
+        if self.monitor is None:
+            return
+        try:
+            for device in self.monitor.command("query-blockstats"):
+                stats = device.get("stats", {})
+                name = device.get("node-name") or device.get("qdev", "")
+                self._statistics[name] = (stats.get("rd_bytes", 0), stats.get("wr_bytes", 0))
+        except AzurePrepError:
+            self.monitor.close()
+            self.monitor = None
+            return
+        for event in self.monitor.events:
+            if event.get("event") == "RESET" and event.get("data", {}).get("guest"):
+                self.restarts += 1
+        self.monitor.events = []
+
+    def _medium_read(self) -> int:
+        return self._statistics.get("medium", (0, 0))[0]
+
+    def _disk_written(self) -> bool:
+        return self._statistics.get("os", (0, 0))[1] > 0
+
+    def _read_screen(self) -> str:
+        """The text on the VGA screen, empty in graphics modes."""
+        if self.monitor is None:
+            return ""
+        path = self.path("screen.bin")
+        try:
+            self.monitor.command("pmemsave", val=0xB8000, size=4000, filename=path)
+            with open(path, "rb") as stream:
+                return screen_text(stream.read())
+        except (AzurePrepError, OSError):
+            return ""
+
+    def _cpu_seconds(self) -> float:
+        """Processor time that QEMU has used, from proc(5)."""
+        if self.process is None:
+            return 0.0
+        try:
+            with open("/proc/%d/stat" % self.process.pid, "r", encoding="ascii", errors="replace") as stream:
+                words = stream.read().rpartition(")")[2].split()
+            return (int(words[11]) + int(words[12])) / float(os.sysconf("SC_CLK_TCK"))
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    # -- the first boot ----------------------------------------------------------------------------------------
+
+    def watch(self) -> str:
+        """Wait for the end of the story: "ready", "fatal", "failed", "idle", "loop", "ended" or "timeout"."""
+        assert self.fabric is not None and self.process is not None
+        slow = 1.0 if self.accel == "kvm" else 1.5
+        idle_since, idle_cpu, idle_mark = self.seconds, self._cpu_seconds(), (0, 0)
+        screen_at = 5.0
+        fatal_at = 0.0
+        while True:
+            self._look()
+            now = self.seconds
+            if self.ready_seconds is not None:
+                return "ready"
+            if self.process.poll() is not None:
+                return "ended"
+            if self.restarts > MAX_RESTARTS:
+                return "loop"
+            if now > self.options.timeout:
+                return "timeout"
+            if any(
+                entry.report is not None and entry.report.accepted and entry.report.substatus == "ProvisioningFailed"
+                for entry in self.fabric.entries()
+            ):
+                return "failed"
+            if self.console.fatal:
+                # A little longer, for the lines that follow the first sign.
+                fatal_at = fatal_at or now
+                if now - fatal_at > 3.0:
+                    return "fatal"
+            # Idle: no processor time worth naming, nothing new on the console, no request.
+            cpu, mark = self._cpu_seconds(), (self._serial_read, len(self.fabric.entries()))
+            if mark != idle_mark or cpu - idle_cpu > IDLE_LOAD * (now - idle_since) + 0.7:
+                idle_since, idle_cpu, idle_mark = now, cpu, mark
+            idle = now - idle_since
+            if now > screen_at and "kernel" not in self.console.seen:
+                screen_at = now + 5.0
+                self.screen = self._read_screen() or self.screen
+                if idle > 2 and ("No bootable device" in self.screen or "Kernel panic" in self.screen):
+                    return "fatal"
+            if idle > 10 and self._no_disk_found():
+                if len(self.buses) < len(qemu.BUSES):
+                    self._attach_elsewhere()
+                    idle_since = self.seconds
+                elif idle > 20:
+                    return "idle"
+            finished = "login" in self.console.seen or "multi_user" in self.console.seen
+            if idle > (30 * slow if finished else 140):
+                return "idle"
+            time.sleep(TICK)
+
+    def _no_disk_found(self) -> bool:
+        """Whether the kernel seems to be without a disk: nothing written, none named, and not yet in user space."""
+        seen = self.console.seen
+        if self._disk_written() or self.traffic.packets or self.generation_mismatch:
+            return False
+        if "kernel" in seen:
+            return not {"disk", "root", "login", "multi_user"} & set(seen) and not self.console.fatal
+        return False
+
+    @property
+    def generation_mismatch(self) -> bool:
+        return bool(self.image.boots) and self.generation not in self.image.boots
+
+    def _attach_elsewhere(self) -> None:
+        """Offer the disk on one more controller, for an initramfs without a driver for the ones so far."""
+        bus = next(name for name in qemu.BUSES if name not in self.buses)
+        self.buses.append(bus)
+        if self.monitor is None:
+            return
+        try:
+            for device in qemu.disk_devices(bus, boot=False):
+                self.monitor.command("device_add", **device)
+        except AzurePrepError as exc:
+            self._event("bus_" + bus, "the disk could not be attached as %s: %s" % (bus, exc))
+            return
+        self._event("bus_" + bus, "no disk found so far: attached as %s as well" % bus)
+
+    def inside(self, limit: float) -> None:
+        """Log in with the key and collect the facts; keeps trying until `limit` seconds since power-on."""
+        assert self.client is not None and self.process is not None
+        wait = 60 if self.accel == "kvm" else 120
+        script = self.options.password + "\n" if self.options.password else "\n"
+        while True:
+            self._look()
+            attempt = self.client.run(["true"], timeout=30)
+            if attempt.ok:
+                self._event("ssh", "SSH login with the key")
+                break
+            self.login = attempt
+            if self.seconds > limit or self.process.poll() is not None or self.console.fatal:
+                return
+            time.sleep(1.0)
+        # The script goes as an argument, its input is the password: nothing secret stands in a process list.
+        self.login = self.client.run(
+            ["exec sh -c " + _quote(guest.facts_script(wait))], stdin=script, timeout=wait + 60
+        )
+        self.facts = guest.parse_facts(self.login.out)
+        self._look()
+
+    # -- the second boot ---------------------------------------------------------------------------------------
+
+    def reboot(self) -> Optional[Dict[str, List[str]]]:
+        """Restart without the provisioning medium, as Azure does; the facts afterwards, None where it came not back."""
+        assert self.client is not None and self.process is not None
+        before = guest.first(self.facts, "boot_id")
+        self.console.restart()
+        if self.monitor is not None:
+            try:
+                self.monitor.command("eject", id="cd0", force=True)
+            except AzurePrepError:
+                # The guest has ejected it already.
+                self._event("eject", "the provisioning medium had been ejected by the guest")
+        password = self.options.password + "\n" if self.options.password else "\n"
+        command = "sync; sudo -n reboot || sudo -S -p '' reboot || exit 77"
+        done = self.client.run(["exec sh -c " + _quote(command)], stdin=password, timeout=30)
+        if not done.ok and "77" in done.message and self.monitor is not None:
+            self.monitor.command("system_reset")
+        started = self.seconds
+        self._event("reboot", "restart without the provisioning medium")
+        end = started + self.options.timeout
+        while self.seconds < end and self.process.poll() is None and not self.console.fatal:
+            self._look()
+            if self.client.run(["cat /proc/sys/kernel/random/boot_id"], timeout=20).out.strip() not in ("", before):
+                break
+            if self.seconds - started > 45 and guest.first(self.facts, "sudo") != "root" and self.monitor is not None:
+                self.monitor.command("system_reset")
+                started = self.seconds
+            time.sleep(1.0)
+        else:
+            return None
+        wait = 60 if self.accel == "kvm" else 120
+        login = self.client.run(["exec sh -c " + _quote(guest.facts_script(wait))], stdin=password, timeout=wait + 60)
+        self._look()
+        self._event("second_boot", "second boot: SSH login")
+        return guest.parse_facts(login.out)
+
+    # -- all -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> Dict[str, Any]:
+        """The whole proof; the module's result."""
+        assert self.fabric is not None and self.client is not None
+        options = self.options
+        outcome = self.watch()
+        if outcome in ("ready", "idle", "timeout", "failed"):
+            grace = 240.0 if self.accel == "kvm" else 420.0
+            self.inside(self.seconds + (grace if outcome == "ready" else 5.0))
+        if not self.screen:
+            self.screen = self._read_screen() if outcome != "ready" else ""
+        self.traffic = self._packets()
+        offered: Optional[str] = None
+        password_login: Optional[guest.Login] = None
+        if self.facts:
+            if options.password:
+                password_login = self.client.password_login(options.password)
+            else:
+                offered = self.client.offered_methods()
+        story = self._story(outcome)
+        verdict = self.seconds
+        self._event("verdict", "first boot judged")
+        first_boot_entries = self.fabric.entries()
+        errors = self.console.errors()
+        second: Optional[Dict[str, List[str]]] = None
+        tried_second = options.second_boot and bool(self.facts) and outcome == "ready"
+        seen = dict(self.console.seen)
+        if tried_second:
+            second = self.reboot()
+        evidence = checks.Evidence(
+            options=options,
+            deployment=self.fabric.deployment,
+            generation=self.generation,
+            seen=seen,
+            traffic=self.traffic,
+            entries=first_boot_entries,
+            later_entries=self.fabric.entries()[len(first_boot_entries) :],
+            facts=self.facts,
+            login=self.login,
+            password_login=password_login,
+            offered=offered,
+            medium_read=story.medium_read,
+            buses=tuple(self.buses),
+            tried_second=tried_second,
+            second=second,
+        )
+        judged = checks.judge(evidence)
+        ready = outcome == "ready"
+        cause = None if ready else diagnosis.diagnose(story)
+        result = self.result(ready, judged, cause, verdict, errors)
+        if options.artifacts:
+            self._write_artifacts(result)
+        return result
+
+    def _story(self, outcome: str) -> diagnosis.Story:
+        assert self.fabric is not None
+        return diagnosis.Story(
+            outcome=outcome,
+            generation=self.generation,
+            boots=self.image.boots,
+            seen=dict(self.console.seen),
+            console_bytes=self.console.size,
+            screen=self.screen,
+            traffic=self.traffic,
+            entries=self.fabric.entries(),
+            medium_read=self._medium_read(),
+            disk_written=self._disk_written(),
+            buses=tuple(self.buses),
+            login=bool(self.facts),
+            timeout=self.options.timeout,
+        )
+
+    def result(
+        self,
+        ready: bool,
+        judged: List[checks.Check],
+        cause: Optional[diagnosis.Diagnosis],
+        verdict: float,
+        errors: List[str],
+    ) -> Dict[str, Any]:
+        """The module's result."""
+        assert self.fabric is not None
+        failed = [check for check in judged if check.status == "fail"]
+        if cause is None and failed:
+            worst = failed[0]
+            cause = diagnosis.Diagnosis(
+                worst.id,
+                worst.rule,
+                "Ready was reported, but: %s: %s." % (worst.title, worst.evidence.rstrip(".")),
+                worst.evidence,
+            )
+        entries = self.fabric.entries()
+        return {
+            "ready": ready,
+            "passed": ready and not failed,
+            "ready_seconds": round(self.ready_seconds, 1) if self.ready_seconds is not None else None,
+            "verdict_seconds": round(verdict, 1),
+            "generation": self.generation,
+            "accel": self.accel,
+            "provisioned": checks.provisioned(self.facts, judged),
+            "checks": [dict(check._asdict()) for check in judged],
+            "timeline": [
+                {"seconds": round(event.seconds, 1), "name": event.name, "text": event.text}
+                for event in sorted(self.timeline, key=lambda event: event.seconds)
+            ],
+            "boot_errors": errors,
+            "diagnosis": dict(cause._asdict()) if cause is not None else None,
+            "requests": [deployment.entry_as_dict(entry) for entry in entries],
+            "unknown_requests": deployment.unknown_requests(entries) + self.fabric.faults,
+            "serial_log": os.path.join(self.options.artifacts, "serial.log") if self.options.artifacts else "",
+            "serial_tail": self.console.tail(),
+            "not_proven": NOT_PROVEN,
+            "image": {
+                "path": self.image.path,
+                "format": self.image.format,
+                "virtual_size_bytes": self.image.virtual_size,
+                "boots": list(self.image.boots),
+                "evidence": self.image.evidence,
+                "release": checks.release_name(self.facts),
+                "kernel": guest.first(self.facts, "kernel"),
+            },
+        }
+
+    def _write_artifacts(self, result: Dict[str, Any]) -> None:
+        folder = self.options.artifacts
+        try:
+            os.makedirs(folder, exist_ok=True)
+            shutil.copyfile(self.path("serial.log"), os.path.join(folder, "serial.log"))
+            shutil.copyfile(self.path("packets.pcap"), os.path.join(folder, "packets.pcap"))
+            with open(os.path.join(folder, "proof.json"), "w", encoding="utf-8") as stream:
+                json.dump(result, stream, indent=2, sort_keys=True)
+                stream.write("\n")
+            with open(os.path.join(folder, "proof.html"), "w", encoding="utf-8") as stream:
+                stream.write(page.render(result))
+        except OSError as exc:
+            raise AzurePrepError("Cannot write into %s: %s." % (folder, (exc.strerror or str(exc)).lower()))
+
+
+def _quote(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def prove(options: Options, say: Callable[[str], None] = lambda text: None) -> Dict[str, Any]:
+    """Run one proof from start to end; nothing of it is left behind but the artifacts."""
+    with Proof(options, say) as proof:
+        return proof.run()
+
+
+def rehearse(options: Options) -> Dict[str, Any]:
+    """Look at the image and for the tools, without booting: the same keys, nothing judged."""
+    proof = Proof(options)
+    proof.fabric = Fabric(
+        deployment.new_deployment(proof.generation, options.hostname, options.user, ()), options.artifacts
+    )
+    result = proof.result(False, [], None, 0.0, [])
+    return dict(result, serial_log="")

@@ -1,0 +1,194 @@
+"""The agentless program against a small WireServer and metadata service of its own."""
+
+from __future__ import annotations
+
+import http.server
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/provision_agentless/files/azure-provisioning"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMadeUpKey anna@example.org"
+
+GOAL_STATE = (
+    '<?xml version="1.0" encoding="utf-8"?>\r\n<GoalState xmlns:xsi="x">\r\n<Version>2012-11-30</Version>\r\n'
+    "<Incarnation>7</Incarnation>\r\n<Container>\r\n<ContainerId>c-1</ContainerId>\r\n<RoleInstanceList><RoleInstance>"
+    "<InstanceId>i-1</InstanceId></RoleInstance></RoleInstanceList>\r\n</Container>\r\n</GoalState>\r\n"
+)
+
+pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the agentless program needs curl")
+
+
+class Fabric(http.server.ThreadingHTTPServer):
+    """Answers from a table of path to a list of (status, body); the last one repeats."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: list[tuple[str, str, dict[str, str], str]] = []
+        self.answers: dict[str, list[tuple[int, str]]] = {
+            "/machine/?comp=goalstate": [(200, GOAL_STATE)],
+            "/machine/?comp=health": [(200, "")],
+            "compute/osProfile/computerName": [(200, "web1")],
+            "compute/osProfile/adminUsername": [(200, "anna")],
+            "compute/publicKeys/0/keyData": [(200, KEY + "\r\n")],
+        }
+
+    def reports(self) -> list[str]:
+        return [body for method, path, _headers, body in self.seen if method == "POST"]
+
+    def states(self) -> list[str]:
+        return [match for body in self.reports() for match in re.findall(r"<State>(\w+)<", body)]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Fabric
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        self.server.seen.append((self.command, self.path, headers, body))
+        key = self.path
+        if key.startswith("/metadata/instance/"):
+            assert headers["metadata"] == "true" and "format=text" in self.path
+            key = key.removeprefix("/metadata/instance/").split("?")[0]
+        else:
+            assert headers["x-ms-version"] == "2012-11-30" and headers["x-ms-agent-name"]
+        answers = self.server.answers.get(key, [(404, "<html>not here</html>")])
+        status, text = answers.pop(0) if len(answers) > 1 else answers[0]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    do_GET = do_POST = answer  # noqa: N815
+
+    def log_message(self, *_arguments: Any) -> None:
+        return
+
+
+@pytest.fixture
+def fabric() -> Iterator[Fabric]:
+    server = Fabric()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def run(fabric: Fabric, tmp_path: Path, mode: str = "report", **variables: str) -> subprocess.CompletedProcess[str]:
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{fabric.server_address[1]}"
+    environment = {
+        "AZURE_WIRESERVER": url,
+        "AZURE_IMDS": url,
+        "AZURE_ROOT": str(root),
+        "AZURE_WORK": str(tmp_path / "work"),
+        "AZURE_DEADLINE": "3",
+        "AZURE_FIRST_DELAY": "0",
+        "http_proxy": "http://192.0.2.1:9",
+        **variables,
+    }
+    shell = shutil.which("dash") or "sh"
+    return subprocess.run(
+        [shell, str(PROGRAM), mode], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_ready(fabric: Fabric, tmp_path: Path) -> None:
+    result = run(fabric, tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    root = tmp_path / "root"
+    assert fabric.states() == ["Ready"]
+    body = fabric.reports()[0]
+    for part in ("<GoalStateIncarnation>7<", "<ContainerId>c-1<", "<InstanceId>i-1<"):
+        assert part in body
+    assert fabric.seen[-1][2]["content-type"] == "text/xml;charset=utf-8"
+    assert (root / "etc/hostname").read_text() == "web1\n"
+    assert (root / "home/anna/.ssh/authorized_keys").read_text() == KEY + "\n"
+    assert (root / "etc/sudoers.d/azure-provisioning").read_text() == "anna ALL=(ALL) NOPASSWD: ALL\n"
+    assert (root / "var/lib/azure-provisioning/provisioned").read_text() == "i-1\n"
+    count = len(fabric.seen)
+    assert run(fabric, tmp_path).returncode == 0
+    assert len(fabric.seen) == count, "provisioned twice"
+
+
+def test_answers_that_pass_are_tried_again(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.answers["/machine/?comp=goalstate"] = [(503, ""), (429, ""), (200, "<GoalState/>"), (200, GOAL_STATE)]
+    fabric.answers["/machine/?comp=health"] = [(500, ""), (410, ""), (202, "")]
+    result = run(fabric, tmp_path)
+    assert result.returncode == 0, result.stdout
+    assert fabric.states() == ["Ready"] * 3
+
+
+def test_the_older_metadata_version(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.answers["compute/osProfile/computerName"] = [(400, "bad version"), (200, "old1")]
+    assert run(fabric, tmp_path).returncode == 0
+    assert (tmp_path / "root/etc/hostname").read_text() == "old1\n"
+
+
+@pytest.mark.parametrize("status", [400, 401, 418])
+def test_an_answer_that_will_not_change_ends_it(fabric: Fabric, tmp_path: Path, status: int) -> None:
+    fabric.answers["/machine/?comp=goalstate"] = [(status, "no")]
+    result = run(fabric, tmp_path)
+    assert result.returncode == 1 and str(status) in result.stdout
+    assert not (tmp_path / "root/var/lib/azure-provisioning/provisioned").exists()
+
+
+def test_retries_are_bounded(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.answers["/machine/?comp=goalstate"] = [(503, "")]
+    result = run(fabric, tmp_path, AZURE_DEADLINE="2", AZURE_FIRST_DELAY="1")
+    assert result.returncode == 1 and "within 2 seconds" in result.stdout
+    assert fabric.states() == []
+
+
+def test_a_refused_report_leaves_the_unit_on(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.answers["/machine/?comp=health"] = [(400, "")]
+    assert run(fabric, tmp_path).returncode == 1
+    assert not (tmp_path / "root/var/lib/azure-provisioning/provisioned").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("compute/osProfile/adminUsername", (200, "root")),
+        ("compute/osProfile/adminUsername", (200, "a b; rm -rf /")),
+        ("compute/osProfile/adminUsername", (404, "")),
+        ("compute/publicKeys/0/keyData", (404, "")),
+    ],
+)
+def test_nobody_could_log_in_is_a_failure(fabric: Fabric, tmp_path: Path, path: str, answer: tuple[int, str]) -> None:
+    fabric.answers[path] = [answer]
+    assert run(fabric, tmp_path).returncode == 1
+    assert fabric.states() == ["NotReady"]
+    assert "<SubStatus>ProvisioningFailed</SubStatus>" in fabric.reports()[0]
+
+
+@pytest.mark.parametrize("name", ["", "<html>", "-x", "a b", "x" * 65, "a\nb"])
+def test_a_host_name_that_is_none_is_not_used(fabric: Fabric, tmp_path: Path, name: str) -> None:
+    fabric.answers["compute/osProfile/computerName"] = [(200, name)]
+    result = run(fabric, tmp_path)
+    assert result.returncode == 0 and "no usable host name" in result.stdout
+    assert not (tmp_path / "root/etc/hostname").exists()
+
+
+def test_elsewhere_than_on_azure_nothing_happens(fabric: Fabric, tmp_path: Path) -> None:
+    tag = tmp_path / "root/sys/class/dmi/id/chassis_asset_tag"
+    tag.parent.mkdir(parents=True)
+    tag.write_text("\n")
+    result = run(fabric, tmp_path)
+    assert result.returncode == 0 and "not Azure" in result.stdout
+    assert fabric.seen == []
+    tag.write_text("7783-7084-3265-9085-8269-3286-77\n")
+    assert run(fabric, tmp_path).returncode == 0
+    assert fabric.states() == ["Ready"]
+
+
+def test_wrong_use(fabric: Fabric, tmp_path: Path) -> None:
+    assert run(fabric, tmp_path, "").returncode == 2
