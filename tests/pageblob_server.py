@@ -18,6 +18,7 @@ import hmac
 import http.server
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -546,6 +547,7 @@ def main() -> None:
     parser.add_argument("--disk", type=int, default=0, help="behave as a managed disk of this many bytes")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--rate", type=float, default=0.0, help="bytes per second, all requests together")
+    parser.add_argument("--count", action="store_true", help="for each line of input print the bytes of pages since")
     options = parser.parse_args()
     server = PageBlobServer(
         options.port, null=options.null, disk=bool(options.disk), latency=options.latency, rate=options.rate
@@ -553,7 +555,14 @@ def main() -> None:
     if options.disk:
         server.add(options.disk)
     print(server.url(), flush=True)
-    server.serve_forever()
+    if not options.count:
+        server.serve_forever()
+        return
+    with server.running():
+        for _line in sys.stdin:
+            print(server.put_bytes, flush=True)
+            server.put_bytes = 0
+            server.puts.clear()
 
 
 if __name__ == "__main__":
