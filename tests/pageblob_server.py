@@ -547,7 +547,7 @@ def main() -> None:
     parser.add_argument("--disk", type=int, default=0, help="behave as a managed disk of this many bytes")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--rate", type=float, default=0.0, help="bytes per second, all requests together")
-    parser.add_argument("--count", action="store_true", help="for each line of input print the bytes of pages since")
+    parser.add_argument("--count", action="store_true", help="for each input line, print bytes of pages, forget all")
     options = parser.parse_args()
     server = PageBlobServer(
         options.port, null=options.null, disk=bool(options.disk), latency=options.latency, rate=options.rate
@@ -563,6 +563,7 @@ def main() -> None:
             print(server.put_bytes, flush=True)
             server.put_bytes = 0
             server.puts.clear()
+            server.blobs.clear()
 
 
 if __name__ == "__main__":

@@ -73,6 +73,8 @@ options:
     description:
       - Compare at the end. Ranges whose checksum the service did not return are read back, and the blob's list of pages
         must be the one that was sent.
+      - With V(false) no checksums are computed or sent either, which is faster where the processor is slower than the
+        network, and as much as other tools do. What an earlier upload has left is compared all the same.
     type: bool
     default: true
   overwrite:
@@ -213,7 +215,8 @@ content_md5:
 digest:
   description:
     - SHA-256 over the big-endian 64-bit offset, 32-bit length and MD5 of each range, and then the footer. It depends on
-      the content alone and is stored in the blob's metadata as C(vhddigest). Null in check mode.
+      the content alone and is stored in the blob's metadata as C(vhddigest). Null in check mode and with
+      O(verify=false).
   returned: success
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08

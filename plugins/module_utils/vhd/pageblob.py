@@ -657,22 +657,26 @@ class PageBlobClient:
         return answer.headers.get("etag", "")
 
     def put_pages(self, offset: int, data: Any, checksum: bytes) -> bool:
-        """Write pages. True when the service returned the same MD5, computed from what arrived there."""
+        """Write pages. True when the service returned the same MD5, computed from what arrived there.
+
+        An empty checksum sends none, and nothing is then certain.
+        """
         encoded = base64.b64encode(checksum).decode("ascii")
         headers = {
             "x-ms-page-write": "update",
             "x-ms-range": "bytes=%d-%d" % (offset, offset + len(data) - 1),
-            "Content-MD5": encoded,
             "Content-Type": "application/octet-stream",
         }
+        if checksum:
+            headers["Content-MD5"] = encoded
         answer = self.request("PUT", {"comp": "page"}, headers, data, okay=(201,), lease=True)
         returned = answer.headers.get("content-md5", "")
-        if returned and returned != encoded:
+        if checksum and returned and returned != encoded:
             raise BlobError(
                 "%s stored other bytes than were sent at offset %d: its checksum differs."
                 % (self.address.public, offset)
             )
-        return returned == encoded
+        return bool(checksum) and returned == encoded
 
     def clear_pages(self, offset: int, length: int) -> None:
         """Make pages read as zeros and vanish from the page list."""

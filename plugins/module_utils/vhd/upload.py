@@ -448,9 +448,10 @@ class _Upload:
             if not self.options.managed_disk or not self._zero([(begin, end)]):
                 self._void(begin, end - begin)
         for begin, data in extents.slices(segments, ranges):
-            checksum = md5(data).digest()
+            there = bool(pages) and _covers(pages, (begin, begin + len(data)))
+            checksum = md5(data).digest() if self.options.verify or there else b""
             certain = False
-            if pages and _covers(pages, (begin, begin + len(data))):
+            if there:
                 certain = self.client.range_md5(begin, len(data)) == checksum
                 resumed += len(data) if certain else 0
             if not certain:
@@ -572,8 +573,13 @@ class _Upload:
             warnings=self._warnings,
         )
 
-    def _digest(self) -> str:
-        """SHA-256 over what is not zero: (offset, length, MD5) of every range, then the footer."""
+    def _digest(self) -> Optional[str]:
+        """SHA-256 over what is not zero: (offset, length, MD5) of every range, then the footer.
+
+        None without verification, which is also without the checksums that this is made of.
+        """
+        if not self.options.verify:
+            return None
         total = hashlib.sha256()
         for begin, length, checksum, _certain in self._rows():
             total.update(struct.pack(">QI16s", begin, length, checksum))
@@ -585,7 +591,9 @@ class _Upload:
         if self.options.managed_disk:
             return
         metadata = describe(self.source)
-        metadata["vhddigest"] = self._digest()
+        digest = self._digest()
+        if digest is not None:
+            metadata["vhddigest"] = digest
         metadata["vhddata"] = str(self._data + FOOTER)
         self._leased(lambda: self.client.set_metadata(metadata))
         if whole:

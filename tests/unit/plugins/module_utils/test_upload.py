@@ -362,7 +362,8 @@ def test_a_service_that_keeps_no_checksums_is_read_back(server: PageBlobServer, 
 
 def test_without_verify_nothing_is_read_back(server: PageBlobServer, vhd: Path) -> None:
     server.echo_md5 = False
-    send(server, vhd, verify=False)
+    result = send(server, vhd, verify=False)
+    assert result.digest is None and "vhddigest" not in server.blob().metadata
     assert not [seen for seen in server.seen if seen.method == "GET"]
     assert server.blob().content() == vhd.read_bytes()
 
