@@ -43,7 +43,7 @@ hold() {
 
 capture() {
     ansible-playbook -i "$work/inventory.yml" "$collection/playbooks/capture-azure.yml" \
-        -e azure_capture_audit=false -e azure_capture_generalize=false -e azure_capture_timeout=60 "$@"
+        -e azure_capture_audit=false -e azure_capture_generalize=false -e __capture_has_deprovision=false -e azure_capture_timeout=60 "$@"
 }
 
 refused() { # sentence, arguments
