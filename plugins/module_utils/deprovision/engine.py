@@ -278,7 +278,6 @@ def _account_paths(context: Context, account: acc.Account) -> List[str]:
         "/var/spool/cron/tabs/" + name,
         "/var/spool/cron/" + name,
         "/var/cron/tabs/" + name,
-        "/etc/cron.d/" + name,
         "/var/mail/" + name,
         "/var/spool/mail/" + name,
         "/var/lib/systemd/linger/" + name,
@@ -287,7 +286,6 @@ def _account_paths(context: Context, account: acc.Account) -> List[str]:
         "/var/lib/lightdm-data/" + name,
         "/var/lib/lightdm/data/" + name,
         "/var/cache/lightdm/dmrc/%s.dmrc" % name,
-        "/var/games/" + name,
         "/etc/ssh/authorized_keys/" + name,
         "/etc/ssh/authorized_keys.d/" + name,
         "/var/lib/pam_ssh_agent_auth/" + name,
@@ -304,6 +302,13 @@ def _account_paths(context: Context, account: acc.Account) -> List[str]:
     seen = set()
     if account.home and acc.home_is_removable(account, _remaining(context)) and _owns(context, account):
         paths.insert(0, account.home.rstrip("/"))
+        behind = host.resolve(account.home)
+        real_home = account._replace(home=behind)
+        if host.is_link(account.home.rstrip("/")) and acc.home_is_removable(real_home, _remaining(context)):
+            details = host.stat(behind)
+            if details is not None and details.st_uid == account.uid:
+                # The home is a link to a directory of the account's own: both go.
+                paths.insert(0, behind)
     for path in paths:
         real = host.path(path, follow_last=False)
         if os.path.lexists(real) and real not in seen and real not in context.mounts:
@@ -357,6 +362,8 @@ def _edited(context: Context, item: Item, path: str) -> Optional[str]:
         return texts.fstab_without_cloudconfig(text)
     if item.action == "edit_hostname":
         return texts.hostname_text(text) if not _is_neutral_hostname(text) else text
+    if item.action == "edit_sysconfig":
+        return texts.hostname_in_sysconfig(text, context.hostnames)
     if item.action == "edit_hosts":
         return texts.hosts_without(text, context.hostnames)
     if item.action == "edit_mailname":
@@ -482,6 +489,37 @@ def _find_resolv(context: Context, item: Item) -> List[Entry]:
     return [Entry(item.id, "edit", "text", path, 0, 1)]
 
 
+def _find_ssh_host_keys(context: Context, item: Item) -> List[Entry]:
+    """The usual names, and what sshd_config names as HostKey."""
+    named = [path + tail for path in texts.sshd_values(_sshd_text(context.host), "HostKey") for tail in ("", ".pub")]
+    named += texts.sshd_values(_sshd_text(context.host), "HostCertificate")
+    return _find_delete(context, item._replace(paths=item.paths + tuple(p for p in named if p.startswith("/"))))
+
+
+def _find_ssh_user_keys(context: Context, item: Item) -> List[Entry]:
+    """The usual names, and what sshd_config names as AuthorizedKeysFile (%u and %h stand for any account)."""
+    accounts = context.all_accounts + [a for a in context.removed_accounts if a not in context.all_accounts]
+    entries = _find_delete(context, item)
+    seen = {entry.path for entry in entries}
+    for pattern in texts.sshd_values(_sshd_text(context.host), "AuthorizedKeysFile"):
+        if pattern == "none":
+            continue
+        for account in accounts:
+            path = pattern if pattern.startswith(("/", "%")) else "%h/" + pattern
+            path = path.replace("%h", account.home).replace("%u", account.name).replace("%U", str(account.uid))
+            # Files only, and named for an account that exists: "/etc/%u" must not take /etc with it.
+            if "%" not in path and path not in seen and path.startswith("/") and context.host.is_file(path):
+                seen.add(path)
+                entries.append(_entry(context, item, path))
+    return entries
+
+
+def _sshd_text(host: Host) -> str:
+    paths = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"]
+    paths += host.glob("/etc/ssh/sshd_config.d/*.conf") + host.glob("/usr/etc/ssh/sshd_config.d/*.conf")
+    return "\n".join(ctx_module._text(host, path) for path in paths)
+
+
 def _find_host_key_unit(context: Context, item: Item) -> List[Entry]:
     host = context.host
     if not host.which("sshd") or not host.which("ssh-keygen") or not host.is_dir("/etc/systemd/system"):
@@ -506,6 +544,8 @@ _FINDERS = {
     "machine_id": _find_machine_id,
     "resolv_conf": _find_resolv,
     "host_key_unit": _find_host_key_unit,
+    "ssh_host_keys": _find_ssh_host_keys,
+    "ssh_user_keys": _find_ssh_user_keys,
 }  # type: Dict[str, Callable[[Context, Item], List[Entry]]]
 
 

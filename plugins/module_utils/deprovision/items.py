@@ -248,6 +248,14 @@ ITEMS = (
         ),
     ),
     Item("hostname", "CLEAN-10", "The build machine's name", MAIN, "edit_hostname", ("/etc/hostname", "/etc/HOSTNAME")),
+    Item(
+        "hostname_sysconfig",
+        "CLEAN-10",
+        "The build machine's name in /etc/sysconfig/network",
+        MAIN,
+        "edit_sysconfig",
+        ("/etc/sysconfig/network",),
+    ),
     Item("hosts", "CLEAN-10", "The build machine's name in hosts", MAIN, "edit_hosts", ("/etc/hosts",)),
     Item("mailname", "CLEAN-10", "The build machine's name for mail", MAIN, "edit_mailname", ("/etc/mailname",)),
     Item("machine_info", "CLEAN-10", "Pretty host name and location", MAIN, "delete", ("/etc/machine-info",)),
@@ -482,7 +490,14 @@ ITEMS = (
         ("/etc/sudoers", "/etc/sudoers.d/*"),
     ),
     Item("mail_aliases", "ACC-02", "Mail aliases to removed accounts", COMMIT, "edit_aliases", ("/etc/aliases",)),
-    Item("ssh_host_keys", "CLEAN-03", "SSH host keys", COMMIT, "delete", ("/etc/ssh/ssh_host_*key*",)),
+    Item(
+        "ssh_host_keys",
+        "CLEAN-03",
+        "SSH host keys",
+        COMMIT,
+        "ssh_host_keys",
+        ("/etc/ssh/ssh_host_*key*", "/etc/dropbear/dropbear_*_host_key*", "/etc/tinyssh/sshkeydir"),
+    ),
     Item("ssh_host_keys_return", "SSH-04", "Something makes host keys at the next boot", COMMIT, "host_key_unit"),
     Item("root_password", "ACC-03", "Root's password locked", COMMIT, "lock_root", ("/etc/shadow",)),
     Item(
@@ -490,7 +505,7 @@ ITEMS = (
         "ACC-02",
         "SSH keys and known hosts of every account",
         COMMIT,
-        "delete",
+        "ssh_user_keys",
         _home(
             (
                 ".ssh/authorized_keys*",

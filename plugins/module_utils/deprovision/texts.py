@@ -159,3 +159,13 @@ def aliases_without(text: str, names: Sequence[str]) -> str:
         if kept and key.strip() not in gone:
             lines.append("%s: %s%s" % (key, ", ".join(kept), "\n" if line.endswith("\n") else ""))
     return "".join(lines)
+
+
+def sshd_values(text: str, keyword: str) -> List[str]:
+    """All values of a keyword in sshd_config(5), in any Match block; keywords know no case, quotes are taken off."""
+    found: List[str] = []
+    for line in text.split("\n"):
+        match = re.match(r"[ \t]*%s(?:[ \t]+|[ \t]*=[ \t]*)(.*)" % re.escape(keyword), line, re.IGNORECASE)
+        if match:
+            found.extend(word.strip("\"'") for word in match.group(1).split("#")[0].split())
+    return [value for value in found if value]

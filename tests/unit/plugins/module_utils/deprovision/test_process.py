@@ -444,3 +444,45 @@ def test_the_documented_list_of_items_is_the_real_one() -> None:
     text = (Path(__file__).parents[5] / "docs/deprovision.md").read_text(encoding="utf-8")
     for item in ITEMS:
         assert f"| `{item.id}` | {item.rule} | {item.title} |" in text
+
+
+def test_keys_where_sshd_config_puts_them(make_host: MakeHost) -> None:
+    host = make_host(
+        {
+            "/etc/ssh/sshd_config": "hostkey /etc/keys/host\nAuthorizedKeysFile .ssh/k /etc/keys/%u/pub\n",
+            "/etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1:1::/:/bin/sh\n",
+            "/etc/ssh/sshd_config.d/x.conf": "Match User a\n  AuthorizedKeysFile=%h/keys\n  HostKey rel\n",
+            "/etc/keys/host": "k",
+            "/etc/keys/host.pub": "k",
+            "/etc/keys/alice/pub": "k",
+            "/etc/keys/other": "kept",
+            "/root/keys": "k",
+            "/root/rel": "kept",
+        }
+    )
+    run(host)
+    left = sorted(path for path in all_files(host) if "keys" in path or "rel" in path)
+    assert left == ["/etc/keys/other", "/root/rel"]
+
+
+def test_a_home_behind_a_link_goes_with_the_link(make_host: MakeHost) -> None:
+    uid = os.getuid() or 1000
+    host = make_host(
+        {
+            "/etc/passwd": f"alice:x:{uid}:{uid}::/home/alice:/bin/sh\n",
+            "/home/alice": "-> /data/alice",
+            "/data/alice/file": CANARY,
+            "/data/bob/file": "kept",
+        }
+    )
+    if os.getuid() == 0:
+        os.chown(host.path("/data/alice"), uid, uid)
+    result = run(host, Options(remove_users=("alice",)))
+    assert process.failure_sentence(result) is None
+    assert host.listdir("/data") == ["bob"] and host.listdir("/home") == []
+
+
+def test_host_name_in_sysconfig(make_host: MakeHost) -> None:
+    host = make_host({"/etc/sysconfig/network": "NETWORKING=yes\nHOSTNAME=builder.example.com\n"})
+    run(host)
+    assert host.read("/etc/sysconfig/network") == "NETWORKING=yes\nHOSTNAME=localhost.localdomain\n"
