@@ -118,7 +118,7 @@ class Demo:
             says(f"SSH on port {state['port']}, {state['accel']}, process {state['pid']}")
         if self.has("audit"):
             with self.step("audit: what keeps it from Azure?") as says:
-                says(self.audit("audit-before.log"))
+                says(self.audit("before"))
         with self.step("prepare") as says:
             first = self.play("prepare", "prepare-1.log")
             says(f"{first.ok} tasks, {first.changed} changes")
@@ -130,19 +130,23 @@ class Demo:
             self.facts["second_run_changed"] = second.changed
         if self.has("audit"):
             with self.step("audit again") as says:
-                says(self.audit("audit-after.log"))
+                says(self.audit("after"))
         self.capture(state)
         self.boot_again(definition)
 
-    def audit(self, log: str) -> str:
-        """The audit's summary line; it ends with an error where rules fail, which is its job, so that is no fault."""
+    def audit(self, when: str) -> str:
+        """Audit the guest into the directory audit-WHEN; its summary in one line. Failed rules end nothing here."""
+        reports = self.directory / f"audit-{when}"
+        options = {"azure_audit_fail_on": "never", "azure_audit_report_dir": str(reports)}
+        self.play("audit", f"audit-{when}.log", "-e", json.dumps(options))
         try:
-            self.play("audit", log)
-        except GuestError:
-            pass  # what failed stands in the log, and the summary below is read from it
-        text = (self.directory / log).read_text(errors="replace")
-        found = re.findall(r"(\d+) (pass|fail|waived|unknown|not applicable)", text)
-        return ", ".join(f"{count} {word}" for count, word in found[-5:]) or f"see {self.directory / log}"
+            host = json.loads((reports / "azure-audit.json").read_text())["hosts"][0]
+            summary = {str(status): int(count) for status, count in host["summary"].items()}
+        except (OSError, ValueError, LookupError, TypeError) as exc:
+            raise GuestError(f"The audit left no report that can be read in {reports}: {exc!r}") from None
+        self.facts[f"audit_{when}"] = summary
+        counts = ", ".join(f"{count} {status}" for status, count in summary.items())
+        return f"{host['verdict']}: {counts}; {reports / 'azure-audit.html'}"
 
     def capture(self, state: dict[str, Any]) -> None:
         """Capture, then look at the file with code that shares nothing with the collection."""
@@ -198,7 +202,7 @@ class Demo:
         ]
         (self.directory / "summary.json").write_text(json.dumps(self.facts, indent=2) + "\n")
         rows = [f"  {seconds:6.0f} s  {title}: {result}" for title, seconds, result in self.steps]
-        missing = [verb for verb in ("audit",) if not self.has(verb)]
+        missing = [verb for verb in ("audit", "prove") if not self.has(verb)]
         if missing:
             rows.append(f"  left out, because the playbook is not there: {', '.join(missing)}")
         rows.append(f"  {sum(seconds for _, seconds, _ in self.steps):6.0f} s  in all; logs and VHD: {self.directory}")
