@@ -75,16 +75,38 @@ def run(argv: Sequence[str], log: Path, *, stdin: str | None = None, env: dict[s
 
 
 def need_tools() -> None:
-    """GuestError that names every missing package at once, and the missing right."""
+    """GuestError that names every missing package at once."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)})
     if missing:
         raise GuestError(f"Building a guest needs the packages {', '.join(missing)}: install them (Debian's names).")
-    if os.geteuid() != 0:
-        raise GuestError(
-            "Building a guest needs root, since files of many owners are written into its disk: run this one command "
-            "with sudo -E (starting a built guest needs no root), or set LINUXVHD_CACHE to a cache that holds it."
+
+
+def as_root_of_a_namespace(definition: Definition, rebuild: bool) -> Path:
+    """Build in a user namespace whose root is this user, since a disk holds files of many owners. See unshare(1)."""
+    words = ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child"]
+    try:
+        able = subprocess.run(
+            [*words, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, text=True, check=False
         )
+        reason = able.stderr.strip() if able.returncode else ""
+    except FileNotFoundError:
+        reason = "unshare is not installed"
+    if reason:
+        raise GuestError(
+            "Building a guest as an ordinary user needs user namespaces with subordinate ids (the package uidmap, and "
+            f"this user in /etc/subuid and /etc/subgid), and they do not work here ({reason}). Or build it as root: "
+            f'sudo env "HOME=$HOME" tests/guests/guest build {definition.name}; starting it needs no root then.'
+        )
+    env = {**os.environ, "PYTHONPATH": str(cache.HERE.parent)}
+    again = ["--rebuild"] if rebuild else []
+    done = subprocess.run(
+        [*words, sys.executable, "-m", "guests", "build", definition.name, *again], env=env, check=False
+    )
+    place = cache.guest_directory(definition)
+    if done.returncode or not (place / "guest.json").exists():
+        raise GuestError(f"The build of {definition.name} failed; its message stands above.")
+    return place
 
 
 def host_archive() -> tuple[str | None, str | None]:
@@ -300,6 +322,10 @@ def build(definition: Definition, *, rebuild: bool = False) -> Path:
     if (place / "guest.json").exists() and not rebuild:
         return place
     need_tools()
+    if os.geteuid() != 0:
+        # Made here, so that they belong to the user whatever the namespace does.
+        cache.private_key()
+        return as_root_of_a_namespace(definition, rebuild)
     with cache.lock(definition.name):
         if (place / "guest.json").exists() and not rebuild:
             return place
