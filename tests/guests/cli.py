@@ -19,8 +19,8 @@ SSH_ARGS = (
 )
 
 
-def inventory_of(states: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """An Ansible inventory (its YAML form, as data) with every guest in the group `guests`."""
+def inventory_of(states: dict[str, dict[str, Any]], become: bool = False) -> dict[str, Any]:
+    """An Ansible inventory (its YAML form, as data) with every guest in the group `guests`; become: as -b does."""
     hosts = {}
     for alias, state in states.items():
         hosts[alias] = {
@@ -36,6 +36,8 @@ def inventory_of(states: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "guest_pid": state["pid"],
             "guest_firmware": state["firmware"],
         }
+        if become:
+            hosts[alias]["ansible_become"] = True
     return {"all": {"children": {"guests": {"hosts": hosts}}}}
 
 
@@ -63,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--dir", type=Path, required=True)
     one = commands.add_parser("inventory", help="write an Ansible inventory of started guests")
     one.add_argument("--dir", type=Path, required=True, action="append", help="may be given again")
+    one.add_argument("--become", action="store_true", help="become root, as the option -b of ansible-playbook does")
     one.add_argument("--output", type=Path, help="default: DIR/inventory.yml of the first DIR")
     one = commands.add_parser("ssh", help="run a command in a guest: ssh --dir DIR -- COMMAND")
     one.add_argument("--dir", type=Path, required=True)
@@ -109,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
             state = launch.load(directory.absolute())
             states[state["name"] if state["name"] not in states else f"{state['name']}-{state['port']}"] = state
         output = options.output or options.dir[0] / "inventory.yml"
-        output.write_text("---\n" + json.dumps(inventory_of(states), indent=2) + "\n")
+        output.write_text("---\n" + json.dumps(inventory_of(states, options.become), indent=2) + "\n")
         print(output)
     elif options.command == "ssh":
         argv = launch.ssh_command(launch.load(options.dir.absolute()), *options.words)
