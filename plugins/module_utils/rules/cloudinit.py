@@ -209,6 +209,8 @@ def executable_tmp(context: Context) -> Outcome:
     if reason:
         return na(reason)
     number = cloud_init_version(context)
+    if not number:
+        return na("cloud-init is not installed.")
     if number >= (22, 4):
         return na("cloud-init %s does not execute there." % ".".join(str(part) for part in number))
     found = []

@@ -180,12 +180,11 @@ _CLOUD_TROUBLE = re.compile(r"\[(ERROR|WARNING|CRITICAL)\]:")
 
 #: Lines with such a word that tell of no trouble. Each is a message of a healthy boot.
 _HARMLESS = re.compile(
-    r"errors=remount-ro|Correctable Errors collector|failsafe|nofail|BERT: Boot Error Record|"
-    r"was skipped because|regulatory\.db|Condition check resulted|Fast TSC calibration|"
-    r"Dependency failed for .*\(.*condition|Error Record Serialization|Machine check events logged|"
-    r"verbose warnings|systemd-journald-audit|ipmi_si|dev fd0|dev sr0|acpi PNP0A03|"
-    r"Perf event create on CPU 0 failed with -2|hv_(fcopy|vss) failed|Key type .*error|"
-    r"error-?report|no-fail|failed=0|errors: 0|0 errors|0 failed",
+    r"errors=remount-ro|RAS: Correctable Errors collector initialized|failsafe|nofail|"
+    r"BERT: Boot Error Record Table support is disabled|failed to load regulatory\.db|regulatory\.0: Direct firmware|"
+    r"was skipped because all trigger condition checks failed|was skipped because of a failed condition check|"
+    r"Fast TSC calibration|verbose warnings, quota|systemd-journald-audit\.socket|ipmi_si|dev fd0, sector 0|"
+    r"acpi PNP0A03:00|Perf event create on CPU 0 failed with -2|open /dev/vmbus/hv_(?:fcopy|vss) failed",
     re.IGNORECASE,
 )
 

@@ -7,9 +7,11 @@
 Private to the collection: its interface may change in any release.
 """
 
+import fnmatch
 import re
 from typing import Dict, List, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, network
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
     Line,
@@ -160,9 +162,9 @@ def tied_networkd(context: Context) -> List[str]:
         for key in ("macaddress", "permanentmacaddress"):
             if key in match:
                 found.append(match[key][1].evidence)
-        network = sections.get("network", {})
-        dhcp = network.get("dhcp", ("no",))[0].lower()
-        address = network.get("address") or sections.get("address", {}).get("address")
+        settings = sections.get("network", {})
+        dhcp = settings.get("dhcp", ("no",))[0].lower()
+        address = settings.get("address") or sections.get("address", {}).get("address")
         if (
             address is not None
             and dhcp not in ("yes", "true", "both", "ipv4", "1", "on")
@@ -172,12 +174,48 @@ def tied_networkd(context: Context) -> List[str]:
     return found
 
 
+def brings_eth0_up(context: Context) -> str:
+    """What gives eth0, the card's name on Azure, an address by DHCP; "" where nothing does."""
+    if context.provisioner == "cloud-init" and context.has_command("cloud-init"):
+        files = [(path, context.text(path) or "") for path in cloudinit_conf.config_files(context.host)]
+        if not cloudinit_conf.network_disabled(files):
+            return "cloud-init, at first boot"
+    if uses_network_manager(context):
+        return "NetworkManager"
+    for path in context.glob("/etc/netplan/*.yaml"):
+        text = context.text(path) or ""
+        if re.search(r"\bdhcp4\s*:\s*(true|yes|on)", text) and re.search(r"\beth0\b|\be\*|\beth\*|hv_netvsc", text):
+            return path
+    if context.unit_state("systemd-networkd.service") == "enabled":
+        folders = ("/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network")
+        for path in context.glob(*(folder + "/*.network" for folder in folders)):
+            text = context.text(path) or ""
+            named = keyfile(context, path).get("match", {}).get("name", ("",))[0].split()
+            dynamic = keyfile(context, path).get("network", {}).get("dhcp", ("no",))[0].lower() not in ("no", "ipv6")
+            if network.networkd_is_dhcp(text) or ("eth0" in named and dynamic):
+                return path
+    for path in ["/etc/network/interfaces"] + context.glob("/etc/network/interfaces.d/*"):
+        for line in context.lines(path):
+            words = line.text.split()
+            if words[:1] == ["iface"] and words[2:4] == ["inet", "dhcp"] and fnmatch.fnmatch("eth0", words[1]):
+                return line.evidence
+    for path in ifcfg_files(context):
+        if path.endswith("ifcfg-eth0") and "dhcp" in assignments(context, path).get("BOOTPROTO", ("",))[0].lower():
+            return path
+    return ""
+
+
 @CHECKS("NET-01")
 def dhcp(context: Context) -> Outcome:
-    """ifcfg, NetworkManager, netplan, ifupdown and networkd files: no static address, no MAC address, no UUID."""
+    """Files of every network manager: no static address, MAC address or UUID, and something gives eth0 DHCP."""
     found = tied_ifcfg(context) + tied_keyfiles(context) + tied_netplan(context)
     found += tied_ifupdown(context) + tied_networkd(context)
-    return bad(join(found)) if found else ok("no static address and nothing tied to a MAC address")
+    if found:
+        return bad(join(found))
+    how = brings_eth0_up(context)
+    if how:
+        return ok("nothing tied to this machine; eth0 gets DHCP by %s" % how)
+    return bad("nothing gives eth0, the card's name on Azure, an address by DHCP")
 
 
 @CHECKS("NET-02")

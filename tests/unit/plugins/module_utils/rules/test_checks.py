@@ -219,6 +219,7 @@ CASES = [
     case("NET-01", "el9", {"/etc/NetworkManager/system-connections/a.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\n"}),
     case("NET-01", "ubuntu", {"/etc/netplan/01.yaml": "network:\n  ethernets:\n    e:\n      match: {}\n      addresses: [10.0.0.2/24]\n"}),
     case("NET-01", "ubuntu", {"/etc/systemd/network/1.network": "[Match]\nMACAddress=00:11:22:33:44:55\n[Network]\nDHCP=yes\n"}),
+    case("NET-01", "agentless", {"/etc/network/interfaces": "allow-hotplug ens3\niface ens3 inet dhcp\n"}),
     case("NET-02", "el7", {"/etc/sysconfig/network": "# Created by anaconda\n"}),
     case("NET-03", "el7", {"/etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nONBOOT=no\nBOOTPROTO=dhcp\n"}),
     case(
@@ -267,7 +268,7 @@ CASES = [
     case("REPO-07", "ubuntu", {"/etc/apt/sources.list": "deb http://archive.ubuntu.com/ubuntu noble-updates main\ndeb http://security.ubuntu.com/ubuntu noble-security main\n"}, also="CERT-05"),
     case("REPO-08", "debian", {"/run/reboot-required": "x"}),
     case("PKG-01", "el9", outputs={"rpm": trees.rpm_output({"cloud-init": "22.4", "hyperv-daemons": "0", "shim-x64": "15"})} , changes={"/usr/bin/waagent": None}, also="AGENT-01 AGENT-02 CERT-01"),
-    case("PKG-02", "ubuntu", {"/usr/bin/cloud-init": None, "/var/lib/dpkg/status": trees.dpkg({"walinuxagent": "2.9", "linux-azure": "6", "linux-cloud-tools-common": "6"})}, provisioner="cloud-init", also="CINIT-01"),
+    case("PKG-02", "ubuntu", {"/usr/bin/cloud-init": None, "/var/lib/dpkg/status": trees.dpkg({"walinuxagent": "2.9", "linux-azure": "6", "linux-cloud-tools-common": "6"})}, provisioner="cloud-init", also="CINIT-01 NET-01"),
     case("PKG-03", "debian", {"/usr/bin/waagent": None, "/var/lib/dpkg/status": trees.dpkg({"cloud-init": "22.4", "hyperv-daemons": "6.1"})}, also="AGENT-01 AGENT-02 CERT-01"),
     case("PKG-04", "sles", {"/usr/bin/waagent": None}, outputs={"rpm": trees.rpm_output({"cloud-init": "23.3", "hyper-v": "9"})}, also="AGENT-01 AGENT-02 CERT-01"),
     case("PKG-05", "leap", {"/usr/bin/waagent": None}, outputs={"rpm": trees.rpm_output({"cloud-init": "23.3", "hyper-v": "9"})}, also="AGENT-01 AGENT-02 CERT-01"),
