@@ -39,8 +39,8 @@ options:
     description:
       - Drivers that every image must hold. A kernel that lacks one altogether is an error.
       - Without it C(hv_vmbus), C(hv_storvsc) and C(hv_netvsc). The generator is then also told of further drivers
-        that are of use on Azure (C(nvme), C(pci_hyperv), C(mana) and others) where every kernel has them; an image
-        that lacks only these is not made anew.
+        that are of use on Azure (C(nvme), C(pci_hyperv), C(mana) and others), and always of C(sd_mod), where every
+        kernel has them; an image that lacks only these is not made anew.
     type: list
     elements: str
   kernels:
@@ -63,7 +63,9 @@ options:
     default: true
 notes:
   - The second run makes no image and changes nothing, unless O(rebuild=always).
-  - In a mounted image the generator runs in a chroot, and may need C(/dev), C(/proc) and C(/sys) there.
+  - In a mounted image the generator runs in a chroot, and may need C(/dev), C(/proc) and C(/sys) there. A
+    generator that includes only the drivers of the machine it runs on (C(MODULES=dep), C(hostonly)) then sees the
+    wrong machine; drivers that a new image lost are told as a warning.
 seealso:
   - module: linuxvhd.azure.grub_azure_cmdline
 """
@@ -166,6 +168,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils import initramfs, p
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
+#: hv_storvsc finds the controller, this one the disk on it; a host-only image made elsewhere may lack it.
+DISK_DRIVERS = ("sd_mod",)
+
 
 def argument_spec() -> Dict[str, Any]:
     """The options, as documented above."""
@@ -188,7 +193,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             raise AzurePrepError('"%s" is no name of a driver or a kernel; give one name per list element.' % name)
     request = initramfs.Request(
         tuple(profile.initrd_required if drivers is None else drivers),
-        tuple(profile.initrd_wanted if drivers is None else ()),
+        tuple(profile.initrd_wanted if drivers is None else ()) + DISK_DRIVERS,
         tuple([kernels] if isinstance(kernels, str) else kernels),
         params.get("rebuild") or "auto",
         bool(params.get("backup", True)),

@@ -146,6 +146,7 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
             for loader in loaders:
                 loader.verify(request)
             after = [entry for loader in loaders for entry in loader.entries()]
+            backup_files = transaction.commit()
         except (AzurePrepError, OSError) as exc:
             failures = transaction.rollback()
             message = str(exc) if isinstance(exc, AzurePrepError) else "Cannot change the boot loader: %s." % exc
@@ -153,7 +154,6 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
                 message.rstrip(".") + ". " + (" ".join(failures) if failures else "Every file was put back as it was.")
             )
             raise AzurePrepError(message, **getattr(exc, "details", {}))
-        backup_files = transaction.backup_files
     return Outcome(
         "+".join(loader.name for loader in loaders),
         plan.changed,

@@ -157,7 +157,7 @@ class Transaction:
         self._before: Dict[str, Optional[bytes]] = {}
         self._modes: Dict[str, int] = {}
         self._order: List[str] = []
-        self.backup_files: List[str] = []
+        self._copies: Dict[str, str] = {}
 
     def protect(self, path: str) -> None:
         """Remember a file before something changes it; keep a copy on disk where backups are wanted."""
@@ -171,7 +171,7 @@ class Transaction:
             self._before[real] = self._host.read_bytes(real)
             self._modes[real] = status.st_mode & 0o7777
             if self._backup:
-                self.backup_files.append(self._host.backup(real))
+                self._copies[real] = self._host.backup(real)
         self._order.append(real)
 
     def write(self, path: str, data: Data, mode: Optional[int] = None) -> None:
@@ -190,13 +190,26 @@ class Transaction:
                     self._host.write(path, before, mode=self._modes[path])
             except (AzurePrepError, OSError) as exc:
                 failures.append("%s could not be put back: %s" % (path, exc))
-        for path in self.backup_files:
+        for path in self._copies.values():
             if not failures:
                 try:
                     self._host.remove(path)
                 except AzurePrepError as exc:
                     failures.append(str(exc))
         return failures
+
+    def commit(self) -> List[str]:
+        """All is well: the copies that stay. A file that was protected but not changed needs none."""
+        kept = []
+        for path in self._order:
+            copy = self._copies.get(path)
+            if copy is None:
+                continue
+            if self._host.is_file(path) and self._host.read_bytes(path) == self._before[path]:
+                self._host.remove(copy)
+            else:
+                kept.append(copy)
+        return kept
 
 
 #: ELF e_machine (ELF specification, and linux/elf-em.h) of the architectures that Azure has.

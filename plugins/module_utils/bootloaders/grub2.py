@@ -433,14 +433,20 @@ class Grub2:
             if any("\r\n" in file.text for file in read_defaults(host, self.layout.defaults)):
                 hint = " %s has DOS line ends, which a shell does not take." % DEFAULTS
             try:
-                host.run(self._command(path if direct else temporary), timeout=GENERATOR_TIMEOUT)
+                result = host.run(self._command(path if direct else temporary), timeout=GENERATOR_TIMEOUT)
             except AzurePrepError as exc:
                 raise AzurePrepError(str(exc) + hint, **exc.details)
             written = temporary if host.is_file(temporary) else path
             if written == path and (not host.is_file(path) or (not direct and host.read_bytes(path) == old)):
                 raise AzurePrepError("%s said it was done but wrote no %s." % (" ".join(self._command(path)), path))
             text = host.read(written)
-            self._compare(path, text, before, request)
+            try:
+                self._compare(path, text, before, request)
+            except AzurePrepError as exc:
+                printed = result.stderr.strip()[-400:]
+                raise AzurePrepError(
+                    str(exc) + (" The generator printed: %s" % printed if printed else ""), **exc.details
+                )
             if written == temporary:
                 transaction.write(path, text, mode=None if old is not None else 0o600)
         finally:
@@ -465,8 +471,8 @@ class Grub2:
                 raise AzurePrepError("The new %s names no root= for %s; it was not used." % (path, kernel))
             if root and new != root and not (root.startswith("root=/dev/") and not new.startswith("root=/dev/")):
                 raise AzurePrepError(
-                    "The new %s says %s for %s, the old one %s; it was not used. In a mounted image, mount /dev, "
-                    "/proc and /sys into it first." % (path, new, kernel, root)
+                    "The new %s says %s for %s, the old one %s; it was not used. A mounted image needs /dev (with its "
+                    "links in /dev/disk/by-uuid), /proc and /sys mounted into it." % (path, new, kernel, root)
                 )
         if before and not config.entries and not config.runs("blscfg"):
             raise AzurePrepError("The new %s holds no boot entry; it was not used." % path)

@@ -433,7 +433,7 @@ class _Job:
                     self._host.remove(backup)
             self._remove_backup_directories()
             return []
-        return self.transaction.backup_files + [backup for _target_path, backup in self._replaced if backup]
+        return self.transaction.commit() + [backup for _target_path, backup in self._replaced if backup]
 
     def _remove_backup_directories(self) -> None:
         for directory in {os.path.dirname(backup) for _path, backup in self._replaced if backup}:
