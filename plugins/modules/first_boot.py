@@ -275,6 +275,12 @@ image:
   sample: {"path": "build/image.vhd", "format": "vhd", "virtual_size_bytes": 3221225472, "boots": [1, 2],
            "evidence": "code in the first sector, a GPT, a BIOS boot partition, an EFI system partition",
            "release": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.1.0-41-amd64"}
+report:
+  description: Verdict, timeline and checks as lines of text, for a terminal.
+  returned: always
+  type: list
+  elements: str
+  sample: ["build/image.vhd: boots and provisions"]
 not_proven:
   description: What a passed proof does not cover, in a sentence.
   returned: always

@@ -61,7 +61,7 @@ LANDMARKS = (
         r"^Welcome to |INIT: version \d|OpenRC ",
     ),
     _sign("multi_user", r"Reached target .*(?:Multi-User|multi-user|Graphical Interface|graphical)"),
-    _sign("login", r"^\S+ login: ?$"),
+    _sign("login", r"^\S+ login:"),
 )
 
 #: Who provisions, as far as the console shows it.

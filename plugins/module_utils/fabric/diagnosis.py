@@ -192,7 +192,8 @@ def _reported(story: Story) -> Optional[Diagnosis]:
     for entry in story.entries:
         report = entry.report
         if report is not None and report.accepted and report.substatus == "ProvisioningFailed":
-            rule = "KERN-06" if re.search(r"udf|dvd|ovf|mount", report.description, re.IGNORECASE) else ""
+            rules = (("cloud-init appears to be", "AGENT-04"), ("udf|dvd|ovf|mount", "KERN-06"), ("DHCP", "NET-01"))
+            rule = next((rule for words, rule in rules if re.search(words, report.description, re.IGNORECASE)), "")
             return Diagnosis(
                 "provisioning_failed",
                 rule,

@@ -32,7 +32,15 @@ state() { systemctl is-system-running 2>/dev/null || true; }
 if command -v systemctl >/dev/null; then
     end=$(( $(date +%%s) + wait ))
     while [ "$(date +%%s)" -lt "$end" ]; do
-        case "$(state)" in initializing|starting) sleep 1 ;; *) break ;; esac
+        case "$(state)" in
+            initializing) sleep 1 ;;
+            # The agent leaves jobs in the queue for minutes; what counts is the boot and cloud-init.
+            starting)
+                systemctl list-jobs --no-legend 2>/dev/null | grep -Eq 'cloud-|multi-user|graphical' || break
+                sleep 1
+                ;;
+            *) break ;;
+        esac
     done
 fi
 say user; id -un
@@ -47,6 +55,7 @@ say accounts
 (getent passwd || cat /etc/passwd) | awk -F: '$3 >= 1000 && $3 < 60000 && $7 !~ /(nologin|false|sync)$/ {print $1}'
 say keys; cat "$HOME/.ssh/authorized_keys"
 say system; state
+say jobs; systemctl list-jobs --no-legend 2>/dev/null
 say failed; systemctl --failed --no-legend --plain 2>/dev/null
 say mounts; cat /proc/mounts
 say swaps; cat /proc/swaps

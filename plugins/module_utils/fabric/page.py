@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The linuxvhd.azure contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of a proof as one self-contained HTML page: verdict, timeline, checks, requests, end of the console.
+"""The result of a proof for people: one self-contained HTML page, and the same in short as lines of text.
 
 Everything that comes from the guest or the image is escaped. No script, nothing loaded from elsewhere.
 
@@ -57,6 +57,31 @@ def drawing(events: List[Dict[str, Any]]) -> str:
     return '<svg viewBox="0 0 %d %d" role="img" aria-label="timeline">%s</svg>' % (WIDTH, height, "".join(rows))
 
 
+def lines(result: Dict[str, Any]) -> List[str]:
+    """Verdict, timeline, checks and what was not proven, as a terminal shows them."""
+    rows = ["%s: %s" % (result["image"]["path"], _verdict(result))]
+    if result["diagnosis"]:
+        cause = result["diagnosis"]
+        rows.append("%s%s" % (cause["rule"] + ": " if cause["rule"] else "", cause["sentence"]))
+        if cause["evidence"]:
+            rows.append("    " + cause["evidence"])
+    rows.append("")
+    end = max([float(event["seconds"]) for event in result["timeline"]] + [1.0])
+    for event in result["timeline"]:
+        bar = "#" * int(round(24 * float(event["seconds"]) / end))
+        rows.append("%8.1f s  %-24s  %s" % (float(event["seconds"]), bar, event["text"]))
+    rows.append("")
+    for check in result["checks"]:
+        rows.append("%-8s %-12s %s: %s" % (check["status"], check["rule"], check["title"], check["evidence"][:160]))
+    return rows + ["", result["not_proven"]]
+
+
+def _verdict(result: Dict[str, Any]) -> str:
+    if result["passed"]:
+        return "boots and provisions"
+    return "is ready, but not as it should be" if result["ready"] else "did not report ready"
+
+
 def _rows(cells: List[List[str]]) -> str:
     return "".join("<tr>%s</tr>" % "".join(row) for row in cells)
 
@@ -68,10 +93,7 @@ def _cell(text: Any, name: str = "") -> str:
 def render(result: Dict[str, Any]) -> str:
     """The page for a result of first_boot."""
     image = result["image"]
-    verdict = "boots and provisions" if result["passed"] else "did not pass"
     kind = "pass" if result["passed"] else "fail"
-    if result["ready"] and not result["passed"]:
-        verdict = "is ready, but not as it should be"
     facts = ["Gen%d" % result["generation"], result["accel"].upper(), image["release"], image["kernel"]]
     if result["ready_seconds"] is not None:
         facts.append("ready after %s s" % result["ready_seconds"])
@@ -79,7 +101,7 @@ def render(result: Dict[str, Any]) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         "<title>Proof of %s</title><style>%s</style></head><body>" % (escape(str(image["path"])), STYLE),
-        '<h1>The image <span class="%s">%s</span></h1>' % (kind, escape(verdict)),
+        '<h1>The image <span class="%s">%s</span></h1>' % (kind, escape(_verdict(result))),
         '<p class="dim"><code>%s</code><br>%s</p>'
         % (escape(str(image["path"])), escape(" · ".join(str(fact) for fact in facts if fact))),
     ]

@@ -184,6 +184,15 @@ def test_the_page_stands_alone_and_escapes_what_the_guest_says() -> None:
     assert proof.NOT_PROVEN.split(";")[0] in text
 
 
+def test_the_lines_hold_verdict_timeline_checks_and_limits() -> None:
+    rows = page.lines(result())
+    assert rows[0] == "/x/<i>.vhd: is ready, but not as it should be"
+    assert rows[1] == "BOOT-01: <b>No</b> console."
+    assert any(row.startswith("     0.1 s") for row in rows)
+    assert sum(row.startswith(("pass ", "fail ", "skipped ")) for row in rows) == 15
+    assert rows[-1] == proof.NOT_PROVEN
+
+
 def params(**changes: Any) -> dict[str, Any]:
     values = {name: spec.get("default") for name, spec in first_boot.argument_spec().items()}
     return dict(values, path="x.vhd", **changes)
