@@ -293,8 +293,8 @@ def _units(evidence: Evidence) -> Check:
     if not guest.first(evidence.facts, "system"):
         return _check("units", title, "CERT-06", None, "the system does not run systemd")
     failed = [line.split()[0] for line in evidence.facts.get("failed", []) if line.split()]
-    told = []
-    judged = []
+    told: List[str] = []
+    judged: List[str] = []
     for unit in failed:
         reason = _excuse(unit)
         (told if reason else judged).append("%s%s" % (unit, " (%s)" % reason if reason else ""))

@@ -58,7 +58,7 @@ LANDMARKS = (
     _sign(
         "init",
         r"systemd\[1\]: systemd \S+ running in|systemd \d+\S* running in system mode",
-        r"^Welcome to |INIT: version \d|OpenRC ",
+        r"^Welcome to (?!GRUB|emergency)|INIT: version \d|OpenRC ",
     ),
     _sign("multi_user", r"Reached target .*(?:Multi-User|multi-user|Graphical Interface|graphical)"),
     _sign("login", r"^\S+ login:"),

@@ -12,7 +12,8 @@ import re
 import shutil
 import stat
 import subprocess
-from typing import Dict, List, NamedTuple, Optional
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
@@ -98,8 +99,10 @@ class Login(NamedTuple):
 class Client:
     """SSH to one guest through a port of the loopback, with files in a private folder."""
 
-    def __init__(self, folder: str, port: int, user: str) -> None:
+    def __init__(self, folder: str, port: int, user: str, tick: Callable[[], None] = lambda: None) -> None:
+        """tick is called every now and then while a login lasts."""
         self.folder = folder
+        self.tick = tick
         self.port = port
         self.user = user
         self.key = os.path.join(folder, "key")
@@ -153,12 +156,21 @@ class Client:
             env=environment,
             start_new_session=True,
         )
+        end = time.monotonic() + timeout
+        data: Optional[bytes] = stdin.encode("utf-8", "surrogateescape")
         try:
-            out, err = process.communicate(stdin.encode("utf-8", "surrogateescape"), timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            return Login(False, out.decode("utf-8", "replace"), "no answer within %d seconds" % timeout)
+            while True:
+                try:
+                    out, err = process.communicate(data, timeout=0.5)
+                    break
+                except subprocess.TimeoutExpired:
+                    # The input is on its way; another call goes on where this one stopped.
+                    data = None
+                    self.tick()
+                if time.monotonic() > end:
+                    process.kill()
+                    out, err = process.communicate()
+                    return Login(False, out.decode("utf-8", "replace"), "no answer within %d seconds" % timeout)
         except BaseException:
             process.kill()
             process.communicate()

@@ -167,9 +167,9 @@ def _node(document: Dict[str, Any], path: List[str], form: str) -> Response:
         text = str(node).lower() if isinstance(node, bool) else str(node)
         return Response(200, TEXT, text.encode("utf-8"), topic)
     if form == "text":
-        names = sorted(node) if isinstance(node, dict) else [str(at) for at in range(len(node))]
-        inner = node if isinstance(node, dict) else dict(zip(names, node))
-        rows = [name + ("/" if isinstance(inner[name], (dict, list)) else "") for name in names]
+        inner = dict(node) if isinstance(node, dict) else {str(at): value for at, value in enumerate(node)}
+        order = sorted(inner) if isinstance(node, dict) else list(inner)
+        rows = [name + ("/" if isinstance(inner[name], (dict, list)) else "") for name in order]
         return Response(200, TEXT, "\n".join(rows).encode("utf-8"), topic)
     return Response(200, JSON, json.dumps(node).encode("utf-8"), topic)
 

@@ -261,7 +261,7 @@ class Proof:
                 raise AzurePrepError("QEMU did not tell the port of its SSH forwarding.")
         except AzurePrepError as exc:
             raise AzurePrepError("QEMU did not start: %s" % (self._qemu_words() or exc))
-        self.client = guest.Client(self.folder, port, options.user)
+        self.client = guest.Client(self.folder, port, options.user, self._look)
         self._event("power_on", "power on: Gen%d, QEMU %s, %s (%s)" % (
             self.generation, ".".join(str(part) for part in self.version), self.accel, self.accel_reason
         ))  # fmt: skip
@@ -586,7 +586,8 @@ class Proof:
         )
         judged = checks.judge(evidence)
         ready = outcome == "ready"
-        cause = None if ready else diagnosis.diagnose(story)
+        # cloud-init reports ready early; what stops the boot afterwards is then the cause.
+        cause = diagnosis.diagnose(story) if not ready or (not self.facts and self.console.fatal) else None
         result = self.result(ready, judged, cause, verdict, errors)
         if options.artifacts:
             self._write_artifacts(result)
