@@ -66,8 +66,6 @@ say virtualization; systemd-detect-virt 2>/dev/null
 say release; cat /etc/os-release
 say kernel; uname -r
 say cmdline; cat /proc/cmdline
-say cloud_init; command -v cloud-init >/dev/null && cloud-init --version 2>&1
-say waagent; command -v waagent >/dev/null && waagent --version 2>&1
 say ovf; root cat /var/lib/waagent/ovf-env.xml 2>/dev/null | sed 's/<\([a-z0-9:]*UserPassword\)>[^<]*/<\1>/'
 say links; ls /sys/class/net
 say end

@@ -27,7 +27,9 @@ h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin-t
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .35rem .6rem;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } th { color: var(--dim); font-weight: 600; }
-td.status { font-weight: 600; white-space: nowrap; } code, pre { font: 12.5px/1.45 ui-monospace, monospace; }
+td.status { font-weight: 600; }
+td.status, td.rule { white-space: nowrap; } th.check { min-width: 16rem; }
+code, pre { font: 12.5px/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; white-space: pre-wrap; } svg { width: 100%; height: auto; } svg text { fill: var(--ink);
   font: 13px system-ui, sans-serif; } svg .dim { fill: var(--dim); } svg line { stroke: var(--line); }
 svg rect { fill: var(--bar); } svg circle { fill: var(--bar); }
@@ -112,12 +114,12 @@ def render(result: Dict[str, Any]) -> str:
         evidence = "<br><code>%s</code>" % escape(cause["evidence"]) if cause["evidence"] else ""
         parts.append('<p class="card">%s%s%s</p>' % (rule, text, evidence))
     parts.append("<h2>Timeline</h2>" + drawing(result["timeline"]))
-    head = "<tr><th>Result</th><th>Check</th><th>Rule</th><th>Evidence</th></tr>"
+    head = "<tr><th>Result</th><th class='check'>Check</th><th>Rule</th><th>Evidence</th></tr>"
     checks = [
         [
             _cell(row["status"], "status " + row["status"]),
             _cell(row["title"]),
-            _cell(row["rule"]),
+            _cell(row["rule"], "rule"),
             _cell(row["evidence"]),
         ]
         for row in result["checks"]

@@ -495,7 +495,7 @@ class Proof:
             time.sleep(1.0)
         # The script goes as an argument, its input is the password: nothing secret stands in a process list.
         self.login = self.client.run(
-            ["exec sh -c " + _quote(guest.facts_script(wait))], stdin=script, timeout=wait + 60
+            ["exec sh -c " + _quote(guest.facts_script(wait))], stdin=script, timeout=wait + 120
         )
         self.facts = guest.parse_facts(self.login.out)
         self._look()
@@ -532,7 +532,7 @@ class Proof:
         else:
             return None
         wait = 60 if self.accel == "kvm" else 120
-        login = self.client.run(["exec sh -c " + _quote(guest.facts_script(wait))], stdin=password, timeout=wait + 60)
+        login = self.client.run(["exec sh -c " + _quote(guest.facts_script(wait))], stdin=password, timeout=wait + 120)
         self._look()
         self._event("second_boot", "second boot: SSH login")
         return guest.parse_facts(login.out)
