@@ -13,8 +13,8 @@ description:
   - Makes the host's PTP clock a reference clock of chrony, rules TIME-01 and TIME-02. Servers and pools stay as
     a fallback.
   - Writes the udev rule that gives the clock the stable name C(/dev/ptp_hyperv), unless the system brings one.
-  - chronyd ends when its clock device is missing. A drop-in therefore starts it on Hyper-V only, so that the
-    build VM boots without a failed unit.
+  - chronyd ends when its clock device is missing. A small helper of the unit therefore leaves the clock out where
+    there is none, so that chronyd also runs on the build machine.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
@@ -64,19 +64,49 @@ backup_files:
   sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
 """
 
+import re
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import chrony_conf, edits, profiles, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import chrony_conf, edits, guest, profiles, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 UDEV_RULE = "/etc/udev/rules.d/99-ptp_hyperv.rules"
 UDEV_TEXT = 'SUBSYSTEM=="ptp", ATTR{clock_name}=="hyperv", SYMLINK+="ptp_hyperv"\n'
+HELPER = "/usr/local/sbin/azure-chrony-config"
+
+#: %(conf)s the configuration, %(variable)s the unit's variable for chronyd's options.
+HELPER_TEXT = """\
+#!/bin/sh
+# Written by the linuxvhd.azure collection. chronyd ends where its clock device is missing, as on any hypervisor but
+# Hyper-V. There it gets the same configuration without that clock, so that it keeps time by the network.
+conf=%(conf)s
+run=/run/chrony
+tries=0
+while [ ! -e /dev/ptp_hyperv ] && [ $tries -lt 5 ] && [ "$(systemd-detect-virt --vm 2>/dev/null)" = microsoft ]; do
+    tries=$((tries + 1))
+    sleep 1
+done
+if [ -e /dev/ptp_hyperv ]; then
+    rm -f "$run/azure.env" "$run/azure.conf"
+    exit 0
+fi
+mkdir -p "$run" && grep -v '^refclock PHC /dev/ptp_hyperv' "$conf" >"$run/azure.conf" || exit 1
+chmod 0644 "$run/azure.conf"
+case " ${%(variable)s:-} " in
+*" -f "*) ;;
+*) echo "%(variable)s=\\"${%(variable)s:-} -f $run/azure.conf\\"" >"$run/azure.env" ;;
+esac
+"""
 DROP_IN = (
+    "# Written by the linuxvhd.azure collection: starts without the host's clock where there is none.\n"
+    "[Service]\nExecStartPre=-+%s\nEnvironmentFile=-/run/chrony/azure.env\n"
+) % HELPER
+CONDITION = (
     "# Written by the linuxvhd.azure collection: chronyd ends where /dev/ptp_hyperv is missing.\n"
-    "[Unit]\nConditionVirtualization=microsoft\n\n[Service]\nRestart=on-failure\nRestartSec=5\n"
+    "[Unit]\nConditionVirtualization=microsoft\n"
 )
 
 
@@ -115,8 +145,19 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     if not has_udev_rule(host):
         changes += edits.plan_file(host, UDEV_RULE, UDEV_TEXT)
     if unit:
-        changes += edits.plan_file(host, "/etc/systemd/system/%s.d/azure.conf" % unit, DROP_IN)
-    backups: List[str] = [] if check_mode or not changes else edits.apply(host, changes)
+        # The name of the option variable differs; a unit without one cannot be told another file.
+        match = re.search(
+            r"^ExecStart=.*\$\{?(DAEMON_OPTS|OPTIONS)\b", host.read(units.unit_file(host, unit), ""), re.M
+        )
+        drop_in = DROP_IN if match else CONDITION
+        if match:
+            helper = HELPER_TEXT % {"conf": path, "variable": match.group(1)}
+            changes += edits.plan_file(host, HELPER, helper, 0o755)
+        changes += edits.plan_file(host, "/etc/systemd/system/%s.d/azure.conf" % unit, drop_in)
+    backups: List[str] = []
+    if changes and not check_mode:
+        backups = edits.apply(host, changes)
+        guest.daemon_reload(host)
     return {
         "changed": bool(changes),
         "diff": edits.diffs(changes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ TREE = {
     "/etc/passwd": "root:x:0:0::/root:/bin/bash\njoe:x:1000:1000::/home/joe:/bin/bash\n",
     "/etc/group": "joe:x:1000:\n",
     "/etc/chrony/chrony.conf": "pool 2.debian.pool.ntp.org iburst\nmakestep 1 3\n",
-    "/usr/lib/systemd/system/chrony.service": "[Install]\nWantedBy=multi-user.target\n",
+    "/usr/lib/systemd/system/chrony.service": "[Service]\nExecStart=!/usr/sbin/chronyd $DAEMON_OPTS\n"
+    "[Install]\nWantedBy=multi-user.target\n",
     "/etc/cloud/cloud.cfg": "cloud_init_modules:\n - growpart\n - disk_setup\n - mounts\n",
     "/etc/cloud/cloud.cfg.d/05_logging.cfg": "output: {all: '| tee -a /var/log/cloud-init-output.log'}\n",
     "/etc/cloud/cloud.cfg.d/90_dpkg.cfg": "datasource_list: [ NoCloud, None ]\n",
@@ -250,6 +252,21 @@ def test_cloud_init_old_module_order_and_swap(make_host) -> None:
     assert "  - migrator\n  - disk_setup\n  - mounts\n" in host.read("/etc/cloud/cloud.cfg")
     assert "x-systemd.requires=cloud-init.service" in host.read("/etc/cloud/cloud.cfg.d/00-azure-swap.cfg")
     assert "CLOUD_CFG=" in host.read("/etc/systemd/system/cloud-init-local.service.d/azure-swap.conf")
+
+
+def test_chronyd_starts_where_the_clock_is_missing(make_host, tmp_path) -> None:
+    host = make_host(TREE)
+    chrony_ptp.run(params_of(chrony_ptp, {}), host, False)
+    drop_in = host.read("/etc/systemd/system/chrony.service.d/azure.conf")
+    assert "ExecStartPre=-+/usr/local/sbin/azure-chrony-config" in drop_in
+    assert "refclock PHC /dev/ptp_hyperv" in host.read("/etc/chrony/chrony.conf")
+    script = host.read("/usr/local/sbin/azure-chrony-config")
+    assert host.stat("/usr/local/sbin/azure-chrony-config").st_mode & 0o777 == 0o755
+    script = script.replace("conf=/etc", "conf=%s/etc" % host.root).replace("run=/run", "run=%s/run" % tmp_path)
+    for _start in range(2):
+        subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "DAEMON_OPTS": "-F 1"}, check=True)
+    assert (tmp_path / "run/chrony/azure.env").read_text().startswith('DAEMON_OPTS="-F 1 -f ')
+    assert "ptp_hyperv" not in (tmp_path / "run/chrony/azure.conf").read_text()
 
 
 def test_swap_of_every_kind(make_host) -> None:
