@@ -212,7 +212,7 @@ vendor:
   sample: {"serial_device": "ttyS0", "resource_mount_point": "/mnt/resource"}
 warnings:
   description: What a user should know before the system is prepared.
-  returned: success
+  returned: when there are any
   type: list
   elements: str
   sample: []
@@ -414,6 +414,8 @@ def main() -> None:
         result = run(module.params, Host(module.params["root"]), module.check_mode)
     except AzurePrepError as exc:
         module.fail_json(msg=str(exc), **exc.details)
+    for sentence in result.pop("warnings"):
+        module.warn(sentence)
     module.exit_json(**result)
 
 

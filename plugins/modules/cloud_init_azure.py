@@ -130,6 +130,8 @@ def main() -> None:
         result = run(module.params, Host(module.params["root"]), module.check_mode)
     except AzurePrepError as exc:
         module.fail_json(msg=str(exc), **exc.details)
+    for sentence in result.pop("warnings"):
+        module.warn(sentence)
     module.exit_json(**result)
 
 

@@ -95,7 +95,7 @@ settings_after:
   sample: {"Provisioning.Agent": "cloud-init", "ResourceDisk.Format": "n"}
 warnings:
   description: Options without effect, and doubts about who provisions.
-  returned: success
+  returned: when there are any
   type: list
   elements: str
   sample: ["ResourceDisk.EnableSwap=y has no effect without ResourceDisk.Format=y."]
@@ -204,6 +204,8 @@ def main() -> None:
         result = run(module.params, Host(module.params["root"]), module.check_mode)
     except AzurePrepError as exc:
         module.fail_json(msg=str(exc), **exc.details)
+    for sentence in result.pop("warnings"):
+        module.warn(sentence)
     module.exit_json(**result)
 
 
