@@ -27,7 +27,10 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.network impor
 CHECKS = Table()
 
 #: How deep below a home directory a history is looked for.
-HISTORY_DEPTH = 3
+HISTORY_DEPTH = 12
+
+#: Homes of system accounts that are no homes: only the directory itself is looked at.
+_SYSTEM_HOMES = ("/", "/bin", "/sbin", "/dev", "/usr", "/var", "/etc", "/proc", "/sys", "/run", "/lib", "/boot")
 
 
 def _gone(context: Context, found: List[str], nothing: str) -> Outcome:
@@ -69,8 +72,7 @@ def histories(context: Context, home: str) -> List[str]:
     """Shell histories below a home directory that are not empty, with their size."""
     found = []
     real = context.host.path(home)
-    # A home such as / or /bin belongs to a system account: only the directory itself is looked at.
-    depth = HISTORY_DEPTH if home.count("/") > 1 or home == "/root" else 0
+    depth = 0 if (home.rstrip("/") or "/") in _SYSTEM_HOMES else HISTORY_DEPTH
     if os.path.isdir(real) and not os.access(real, os.R_OK | os.X_OK):
         context.listdir(home)
     for folder, folders, names in os.walk(real):

@@ -255,6 +255,7 @@ CASES = [
     case("ACC-02", "debian", {"/etc/shadow": trees.SHADOW.replace("you:!", "you:$6$salt$hash")}),
     case("ACC-02", "debian", {"/root/.ssh/authorized_keys": "ssh-ed25519 AAAA me\n"}),
     case("ACC-02", "debian", {"/home/me/.ssh/authorized_keys": "ssh-ed25519 AAAA me\n"}, phase="captured"),
+    case("ACC-02", "debian", {"/home/you/.ssh/authorized_keys": "# no key\n"}),
     case("ACC-03", "debian", {"/etc/shadow": trees.SHADOW.replace("root:*", "root:$6$salt$hash")}, phase="captured", account="root", also="ACC-02"),
     case("ACC-04", "debian", {"/etc/shadow": trees.SHADOW.replace("you:!", "you:")}),
     # -- repositories, packages
@@ -328,6 +329,7 @@ CASES = [
     case("CLEAN-07", "debian", {"/home/you/.zsh_history": "ls\n"}),
     case("CLEAN-07", "debian", {"/root/.bash_history": "ls\n"}),
     case("CLEAN-07", "debian", {"/home/me/.bash_history": "ls\n"}, phase="captured"),
+    case("CLEAN-07", "debian", {"/home/you/a/b/c/d/.sh_history": "ls\n"}),
     case("CLEAN-08", "debian", {"/var/log/wtmp": "x"}, phase="captured"),
     case("CLEAN-09", "debian", {"/etc/machine-id": "0123456789abcdef0123456789abcdef\n"}, phase="captured"),
     case("CLEAN-10", "debian", {"/var/lib/dhcp/dhclient.eth0.leases": "x"}, phase="captured"),

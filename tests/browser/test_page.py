@@ -1,0 +1,99 @@
+"""The audit's HTML page in a real browser, wide and narrow, light and dark. Not part of the unit tier:
+
+    pytest tests/browser
+
+Skipped where no Chromium is installed. The pictures are left in tests/output/browser.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import catalogue
+from ansible_collections.linuxvhd.azure.plugins.plugin_utils import report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+OUTPUT = Path(__file__).resolve().parents[1] / "output" / "browser"
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+#: Tells in the title how wide the page wanted to be, how many findings are shown, and whether the script ran.
+PROBE = """<script>document.title=[document.documentElement.scrollWidth,innerWidth,
+document.querySelectorAll('.f:not(.hide)').length,document.getElementById('shown').textContent].join('|')</script>"""
+
+
+def page() -> str:
+    statuses = ("fail", "pass", "not_applicable", "pass", "unknown", "pass", "waived", "pass")
+    findings = []
+    for number, rule in enumerate(catalogue.select("certification")):
+        findings.append(
+            {
+                "id": rule.id,
+                "title": rule.title,
+                "level": rule.level,
+                "phase": rule.phase,
+                "status": statuses[number % len(statuses)],
+                "evidence": "/etc/a/rather/long/path/that/has/no/blank/to/break/at.conf:12 " + "x" * 90,
+                "remedy": rule.remedy,
+                "source": rule.source,
+            }
+        )
+    system = {"name": "Debian GNU/Linux 12", "architecture": "x86_64", "kernel": "6.1.0-18-amd64"}
+    good = [dict(finding, status="pass") for finding in findings]
+    found = report.report(
+        [
+            ("web1.example.com", {"findings": findings, "ready": False, "blocking": [], "system": system}),
+            ("web2.example.com", {"findings": good, "ready": True, "blocking": [], "system": system}),
+            ("a-host-with-a-very-long-name.department.example.com", {"unreachable": True, "msg": "No route to host"}),
+        ],
+        "certification",
+        "2026-01-02 03:04 UTC",
+    )
+    return report.to_html(found)
+
+
+def browse(tmp_path: Path, width: int, *extra: str) -> str:
+    """Open the page in a window, leave a picture, and return the title that the probe wrote."""
+    source = tmp_path / "page.html"
+    source.write_text(page().replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    common = [
+        str(CHROMIUM),
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={width},1400",
+        "--virtual-time-budget=2000",
+        *extra,
+    ]
+    picture = OUTPUT / f"page-{width}{'-dark' if extra else ''}.png"
+    subprocess.run([*common, f"--screenshot={picture}", source.as_uri()], check=True, capture_output=True, timeout=120)
+    head = picture.read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    assert int.from_bytes(head[16:20], "big") == width
+    assert picture.stat().st_size > 20_000, "the picture is nearly empty"
+    done = subprocess.run([*common, "--dump-dom", source.as_uri()], check=True, capture_output=True, timeout=120)
+    match = re.search(r"<title>([^<]*)</title>", done.stdout.decode())
+    assert match is not None
+    return match.group(1)
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_nothing_sticks_out_and_the_filters_work(tmp_path: Path, width: int) -> None:
+    wanted, window, shown, sentence = browse(tmp_path, width).split("|")
+    assert int(wanted) <= int(window)
+    assert sentence == f"{shown} findings shown"
+    rules = len(catalogue.select("certification"))
+    hidden = sum(1 for number in range(rules) if number % 8 == 2)
+    assert int(shown) == 2 * rules - hidden, "what is not applicable is hidden until asked for"
+
+
+def test_it_can_be_dark(tmp_path: Path) -> None:
+    assert browse(tmp_path, 1280, "--blink-settings=preferredColorScheme=0")
