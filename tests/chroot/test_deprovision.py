@@ -53,6 +53,58 @@ result["again"] = [check.as_dict() for check in again]
 open("/run/result.json", "w").write(json.dumps(result))
 """
 
+#: The same through the detached worker, killed a little later each time until it gets to its end.
+INSIDE_KILLED = """
+import json, os, signal, sys, time
+sys.path.insert(0, "/run/lib")
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import detached
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Options
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+def workers():
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            words = open("/proc/%s/cmdline" % name, "rb").read().split(b"\\0") if name.isdigit() else []
+        except OSError:
+            continue
+        if any(word.endswith(b"/worker.py") for word in words):
+            found.append(int(name))
+    return found
+
+host, spool = Host("/"), detached.Spool()
+options = Options(remove_users=("bob",), connected_users=("alice",))
+killed, result = [], None
+for number in range(40):
+    spec = dict(token=str(number), options=options._asdict(), poweroff=False, free_space="leave", collect_timeout=5)
+    detached.start(spool, spec, host)
+    end = time.monotonic() + 0.5 + 0.6 * number
+    while time.monotonic() < end and spool.read("result.json") is None:
+        time.sleep(0.02)
+    if spool.read("result.json") is None:
+        step = (spool.read("progress.json") or {}).get("step", "")
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+        while workers():
+            try:
+                os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                time.sleep(0.05)
+        killed.append(step)
+        continue
+    result = detached.wait(spool, str(number), 60)
+    break
+while workers():
+    time.sleep(0.1)
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        continue
+result["again"], result["killed"] = [], killed
+open("/run/result.json", "w").write(json.dumps(result))
+"""
+
 
 @pytest.fixture(scope="module", params=["bookworm", "trixie"])
 def pristine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
@@ -121,12 +173,12 @@ def used_copy(root: Path, target: Path) -> Path:
     return target
 
 
-def deprovision(root: Path) -> dict[str, Any]:
+def deprovision(root: Path, code: str = INSIDE) -> dict[str, Any]:
     """Run it inside: own processes, own host name, no network."""
     lib = root / "run/lib/ansible_collections/linuxvhd/azure/plugins"
     lib.mkdir(parents=True, exist_ok=True)
     shutil.copytree(ROOT / "plugins/module_utils", lib / "module_utils", dirs_exist_ok=True)
-    (root / "run/inside.py").write_text(INSIDE)
+    (root / "run/inside.py").write_text(code)
     inner = f"mount -t proc proc {root}/proc && exec chroot {root} /usr/bin/python3 -B /run/inside.py"
     subprocess.run(
         ["unshare", "--uts", "--pid", "--mount", "--net", "--ipc", "--fork", "sh", "-c", inner],
@@ -148,15 +200,9 @@ def files_with(root: Path, word: str) -> list[str]:
     return sorted(done.stdout.split())
 
 
-def test_both_provisioners(pristine: tuple[str, Path], tmp_path: Path) -> None:
-    suite, base = pristine
-    root = used_copy(base, tmp_path / "used")
-    result = deprovision(root)
+def assert_clean(root: Path, result: dict[str, Any]) -> None:
+    """What must hold however often the run was interrupted."""
     assert [check for check in result["checks"] + result["again"] if not check["ok"]] == []
-    ran = " | ".join(result["actions"])
-    assert "-force -deprovision+user: exit status 0" in ran and "cloud-init clean --logs --seed" in ran
-    if suite != "bookworm":
-        assert "--configs all" in ran
     assert files_with(root, CANARY) == []
     assert [path for path in files_with(root, "alice") + files_with(root, "bob") if not path.startswith("./usr/")] == []
     assert [
@@ -169,7 +215,27 @@ def test_both_provisioners(pristine: tuple[str, Path], tmp_path: Path) -> None:
     assert (root / "var/lib/cloud/scripts/per-boot/swap.sh").exists()
     assert (root / "usr/bin/cloud-init").exists() and (root / "etc/waagent.conf").exists()
     assert not (root / "var/lib/azure-deprovision.json").exists()
+
+
+def test_both_provisioners(pristine: tuple[str, Path], tmp_path: Path) -> None:
+    suite, base = pristine
+    root = used_copy(base, tmp_path / "used")
+    result = deprovision(root)
+    assert_clean(root, result)
+    ran = " | ".join(result["actions"])
+    assert "-force -deprovision+user: exit status 0" in ran and "cloud-init clean --logs --seed" in ran
+    if suite != "bookworm":
+        assert "--configs all" in ran
     assert "cloud-init" in next(c["evidence"] for c in result["checks"] if c["id"] == "ssh_host_keys_return")
+
+
+def test_killed_again_and_again(pristine: tuple[str, Path], tmp_path: Path) -> None:
+    """The worker is killed at many moments; run again each time, it gets to the same end."""
+    _suite, base = pristine
+    root = used_copy(base, tmp_path / "used")
+    result = deprovision(root, INSIDE_KILLED)
+    assert len(result["killed"]) >= 3
+    assert_clean(root, result)
 
 
 def test_nothing_unexpected_went(pristine: tuple[str, Path], tmp_path: Path) -> None:

@@ -330,7 +330,7 @@ def host_key_maker(host: Host, cloud_init_enabled: bool) -> Optional[str]:
 
 
 def _wanted_units(host: Host) -> List[str]:
-    found = []
+    found: List[str] = []
     for directory in _SYSTEMD_DIRECTORIES:
         for pattern in ("/*.wants/*", "/*.requires/*"):
             found.extend(os.path.basename(path) for path in host.glob(directory + pattern))

@@ -127,7 +127,7 @@ def _entry(context: Context, item: Item, path: str, action: str = "delete") -> E
 
 def _patterns(context: Context, item: Item) -> List[str]:
     """The item's patterns, %h replaced by every home directory."""
-    patterns = []
+    patterns: List[str] = []
     homes: Optional[List[str]] = None
     for pattern in item.paths:
         if pattern.startswith("%h/"):
@@ -199,7 +199,7 @@ def _find_shell_history(context: Context, item: Item) -> List[Entry]:
             for named in texts.history_files_named(ctx_module._text(context.host, path), home):
                 if named not in paths and context.host.is_file(named):
                     paths.append(named)
-    entries = []
+    entries: List[Entry] = []
     for path in paths:
         entry = _truncatable(context, path)
         if entry is not None and entry.path not in [other.path for other in entries]:
@@ -797,16 +797,16 @@ def _special_evidence(context: Context, item: Item) -> Optional[Check]:
     if item.action in ("accounts", "connected_account"):
         names = [a.name for a in (context.accounts if item.action == "accounts" else context.connected)]
         left = [name for name in names if _account_is_known(host, name)]
-        # A home that could not be told to be the account's own stays, and that must be seen.
+        # A home on a file system of its own is not deleted with the account, and that must be seen.
         for account in context.accounts if item.action == "accounts" else context.connected:
             details = host.stat(account.home, follow_last=False) if account.home.startswith("/") else None
-            removable = acc.home_is_removable(account, _remaining(context))
+            removable = acc.home_is_removable(account, _remaining(context)) and _owns(context, account)
             if details is not None and removable and not _is_protected(context, account.home):
                 left.append(account.home)
         if left:
             return Check(item.id, item.rule, False, "left", "left: %s" % ", ".join(left))
-        text = "removed: %s" % ", ".join(names) if names else "none to remove"
-        return Check(item.id, item.rule, True, "done" if names else "not_applicable", text)
+        said = "removed: %s" % ", ".join(names) if names else "none to remove"
+        return Check(item.id, item.rule, True, "done" if names else "not_applicable", said)
     return None
 
 
@@ -843,7 +843,13 @@ def mentions(context: Context) -> Iterator[str]:
 
 
 def leftovers_of_people(context: Context) -> Iterator[str]:
-    """Sentences about accounts that stay with a password."""
+    """Sentences about accounts that stay with a password, and homes that stay without their account."""
+    for account in context.removed_accounts:
+        if account.home.startswith("/") and account.home != "/" and context.host.exists(account.home):
+            yield "%s, the home directory of %s, stays: it is shared or not the account's own." % (
+                account.home,
+                account.name,
+            )
     shadow = context.host.read("/etc/shadow", "")
     for account in _remaining(context):
         if account.name != "root" and acc.is_hash(acc.password_of(shadow, account.name)):

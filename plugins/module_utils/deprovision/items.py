@@ -13,6 +13,8 @@ Private to the collection: its interface may change in any release.
 
 from typing import NamedTuple, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX
+
 #: Phases. "main" can be repeated as often as needed: the machine can still be logged in to afterwards.
 #: "commit" takes the way in (keys, accounts). "final" runs after the result was handed over.
 MAIN = "main"
@@ -617,9 +619,21 @@ ITEMS = (
         "CLEAN-08",
         "What Ansible and this collection left",
         COMMIT,
-        "delete",
-        _home(OWN_TRACES),
+        "own_traces",
+        _home(OWN_TRACES)
+        + tuple(
+            folder + "/" + TEMPORARY_PREFIX + "*"
+            for folder in ("/etc", "/etc/*", "/etc/*/*", "/etc/*/*/*", "/var/lib", "/var/lib/*", "/boot", "/boot/*")
+        ),
         again=True,
+    ),
+    Item(
+        "own_backups",
+        "CLEAN-08",
+        "Copies in /etc that this collection made before it edited a file",
+        COMMIT,
+        "delete",
+        tuple(folder + "/*.20??????T??????Z*~" for folder in ("/etc", "/etc/*", "/etc/*/*", "/etc/*/*/*")),
     ),
     Item("journal", "CLEAN-08", "The journal", COMMIT, "empty", ("/var/log/journal",), again=True),
     Item(
