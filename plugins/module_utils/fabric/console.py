@@ -115,6 +115,7 @@ HINTS = (
         r"Failed to mount \S+ as root file system|bad geometry: block count",
         r"Failed to mount .*(?:/sysroot|Root Partition)|Superblock .*(?:invalid|corrupt)",
     ),
+    _sign("ssh_failed", r"Failed to start .*(?:\bsshd?\b|OpenSSH|OpenBSD Secure Shell)"),
     _sign("bds_failed", r"BdsDxe: failed to (?:load|start) Boot"),
     _sign("agent_waits", r"Waiting for cloud-init to copy ovf-env\.xml"),
 )

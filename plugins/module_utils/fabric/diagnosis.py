@@ -61,7 +61,7 @@ def _line(story: Story, *names: str) -> str:
 
 def diagnose(story: Story) -> Diagnosis:
     """The most likely cause. Always answers; where nothing fits it says so and names the last landmark."""
-    for step in (_firmware, _loader, _kernel, _disk, _userspace, _refused, _reported, _network, _provisioner):
+    for step in (_firmware, _loader, _kernel, _disk, _userspace, _ssh, _refused, _reported, _network, _provisioner):
         found = step(story)
         if found is not None:
             return found
@@ -175,6 +175,18 @@ def _userspace(story: Story) -> Optional[Diagnosis]:
     return None
 
 
+def _ssh(story: Story) -> Optional[Diagnosis]:
+    if story.outcome != "ready" or story.login or "ssh_failed" not in story.seen:
+        return None
+    return Diagnosis(
+        "sshd",
+        "SSH-01",
+        "Ready was reported, but the SSH server did not start. Without host keys it cannot, and a provisioner that "
+        "makes them later need not start it again: let the image make missing keys (ssh-keygen -A) before it starts.",
+        _line(story, "ssh_failed"),
+    )
+
+
 def _refused(story: Story) -> Optional[Diagnosis]:
     refused = [entry for entry in story.entries if entry.report is not None and not entry.report.accepted]
     accepted = [entry for entry in story.entries if entry.report is not None and entry.report.accepted]
@@ -206,7 +218,7 @@ def _reported(story: Story) -> Optional[Diagnosis]:
 
 def _network(story: Story) -> Optional[Diagnosis]:
     traffic = story.traffic
-    if story.entries or "ack" in traffic.dhcp:
+    if story.entries or "ack" in traffic.dhcp or "cloud_init_disabled" in story.seen:
         return None
     if not ("init" in story.seen or "login" in story.seen or story.disk_written or traffic.packets):
         return None
@@ -238,6 +250,8 @@ def _network(story: Story) -> Optional[Diagnosis]:
         "The guest asked for no address by DHCP: no interface is configured for it, or the configuration is bound to "
     )
     words += "another card's name or MAC address."
+    if "cloud_init" not in story.seen:
+        words += " Where cloud-init is to configure it: no sign of cloud-init was seen (CINIT-01, CINIT-10)."
     if name:
         words += (
             " The card is called %s here and eth0 on Hyper-V; configuration that names eth0 fits there, and here "

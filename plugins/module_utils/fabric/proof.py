@@ -483,6 +483,7 @@ class Proof:
         assert self.client is not None and self.process is not None
         wait = 60 if self.accel == "kvm" else 120
         script = self.options.password + "\n" if self.options.password else "\n"
+        since = self.seconds
         while True:
             self._look()
             attempt = self.client.run(["true"], timeout=30)
@@ -491,6 +492,8 @@ class Proof:
                 break
             self.login = attempt
             if self.seconds > limit or self.process.poll() is not None or self.console.fatal:
+                return
+            if "ssh_failed" in self.console.seen and self.seconds > since + 90:
                 return
             time.sleep(1.0)
         # The script goes as an argument, its input is the password: nothing secret stands in a process list.
@@ -545,7 +548,7 @@ class Proof:
         options = self.options
         outcome = self.watch()
         if outcome in ("ready", "idle", "timeout", "failed"):
-            grace = 240.0 if self.accel == "kvm" else 420.0
+            grace = 180.0 if self.accel == "kvm" else 360.0
             self.inside(self.seconds + (grace if outcome == "ready" else 5.0))
         if not self.screen:
             self.screen = self._read_screen() if outcome != "ready" else ""
@@ -586,8 +589,9 @@ class Proof:
         )
         judged = checks.judge(evidence)
         ready = outcome == "ready"
-        # cloud-init reports ready early; what stops the boot afterwards is then the cause.
-        cause = diagnosis.diagnose(story) if not ready or (not self.facts and self.console.fatal) else None
+        # Ready may be reported early; what keeps a user out afterwards is then the cause.
+        locked_out = not self.facts and (self.console.fatal or "ssh_failed" in self.console.seen)
+        cause = diagnosis.diagnose(story) if not ready or locked_out else None
         result = self.result(ready, judged, cause, verdict, errors)
         if options.artifacts:
             self._write_artifacts(result)

@@ -199,6 +199,11 @@ CASES = [
         story(BOOTED, UP, entries=[entry("goal_state")], login=True),
         ("not_reported", "NOAGENT-04"),
     ),
+    (
+        "ready, but the SSH server did not start",
+        story(BOOTED + "\n[FAILED] Failed to start ssh.service - OpenBSD Secure Shell server.\n", UP, outcome="ready"),
+        ("sshd", "SSH-01"),
+    ),
     ("no console", story("", UP._replace(dhcp=()), disk_written=True), ("no_dhcp", "NET-01")),
     ("silent", story(""), ("silent", "BOOT-01")),
     ("slow", story(BOOTED, outcome="timeout", traffic=UP, entries=[], login=False), ("no_provisioner", "AGENT-01")),
