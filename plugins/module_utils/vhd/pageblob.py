@@ -58,6 +58,9 @@ MAX_RETRY_AFTER = 120.0
 #: Data goes to the socket in pieces of this size, so that the time-out means "no progress", not "slow line".
 SEND_PIECE = 256 * 1024
 
+#: Answers are read in pieces of this size.
+READ_PIECE = 64 * 1024
+
 #: Largest answer that is read: a page list of about a million ranges.
 MAX_ANSWER = 96 * 1024 * 1024
 
@@ -354,6 +357,19 @@ def parse_page_list(body: bytes) -> Tuple[List[Range], str]:
     return ranges, marker.group(1).decode("utf-8", "replace").strip() if marker else ""
 
 
+def _read_all(answer: http.client.HTTPResponse) -> bytes:
+    """The body, in small pieces: read(n) of Python before 3.10 reserves n bytes, however few there are."""
+    pieces: List[bytes] = []
+    size = 0
+    while size <= MAX_ANSWER:
+        piece = answer.read(READ_PIECE)
+        if not piece:
+            return b"".join(pieces)
+        pieces.append(piece)
+        size += len(piece)
+    raise http.client.HTTPException("the answer is longer than %d bytes" % MAX_ANSWER)
+
+
 # -- the client --------------------------------------------------------------------------------------------------
 
 
@@ -471,9 +487,7 @@ class PageBlobClient:
                 answer = connection.getresponse()
             fields = {name.lower(): value for name, value in answer.getheaders()}
             wanted = not (peek and answer.status in (200, 206) and fields.get("content-md5"))
-            content = answer.read(MAX_ANSWER + 1) if wanted else b""
-            if len(content) > MAX_ANSWER:
-                raise http.client.HTTPException("the answer is longer than %d bytes" % MAX_ANSWER)
+            content = _read_all(answer) if wanted else b""
             length = fields.get("content-length", "")
             if wanted and method != "HEAD" and length.isdigit() and len(content) < int(length):
                 raise http.client.IncompleteRead(content)

@@ -121,17 +121,22 @@ def make_plan(source: Source, client: PageBlobClient, options: Options) -> Plan:
         return _plan_disk(source, client, options, state)
     if state is None:
         return Plan("create", None, [])
-    if state.lease == "infinite":
-        raise BlobError("Someone else holds the lease of %s, so nothing was written; break the lease first." % where)
+    leased = BlobError("Someone else holds the lease of %s, so nothing was written; break the lease first." % where)
     if state.blob_type == "PageBlob" and state.length == source.length:
         ours = state.metadata.get("vhdsource") == source.fingerprint
         if ours:
             existing = client.page_ranges(source.length)
             complete = _covers(existing, (source.size, source.length))
+            if complete and options.resume:
+                return Plan("compare", state, existing)  # reading needs no lease
+            if state.lease == "infinite":
+                raise leased
             if options.resume:
-                return Plan("compare" if complete else "resume", state, existing)
+                return Plan("resume", state, existing)
             if not complete:
                 return Plan("replace", state, existing)
+    if state.lease == "infinite":
+        raise leased
     if options.overwrite:
         return Plan("replace", state, [])
     if "vhdsource" in state.metadata and not _has_footer(client, state):
@@ -293,6 +298,8 @@ class _Upload:
             self._wrote = True
         if self.client.lease_id:
             return _LeaseKeeper(self.client)
+        if plan.action == "compare" and plan.state is not None and plan.state.lease == "infinite":
+            return None
         wait = plan.action in ("resume", "compare")
         if not self._acquire(identifier, etag, wait):
             return None

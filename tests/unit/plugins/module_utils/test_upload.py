@@ -437,6 +437,19 @@ def test_the_lease_of_someone_else(server: PageBlobServer, vhd: Path) -> None:
     assert server.put_bytes == 0
 
 
+def test_a_finished_blob_in_use_is_unchanged(server: PageBlobServer, vhd: Path) -> None:
+    """Azure leases the blob of a disk in use for good; finding that it is the same only reads."""
+    send(server, vhd)
+    server.blob().lease_id = "99999999-9999-9999-9999-999999999999"
+    server.blob().lease_end = 0.0
+    assert send(server, vhd).changed is False
+    os.pwrite(server.blob().file, b"altered!", server.blob().ranges.items[0][0])
+    sent = server.put_bytes
+    with pytest.raises(AzurePrepError, match="Someone else holds the lease"):
+        send(server, vhd, overwrite=True)
+    assert server.put_bytes == sent
+
+
 def test_a_lease_taken_away_midway_stops_the_writing(server: PageBlobServer, vhd: Path) -> None:
     def fault(seen: Seen) -> None:
         if seen.comp == "page" and server.put_bytes:
