@@ -25,6 +25,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
 
 CHECKS = Table()
 
+#: From this version on the agent sets up its firewall with iptables or nft itself (WALinuxAgent 2.15).
+FIREWALL_AGENT = (2, 15)
+
 
 def repositories(context: Context) -> Dict[str, Tuple[bool, str]]:
     """Repositories of yum, dnf and zypper: id to (enabled, file)."""
@@ -248,10 +251,16 @@ def agent_tools(context: Context) -> Outcome:
         ("sed",),
         ("grep",),
         ("ip",),
-        ("iptables", "nft"),
     )
     missing = [" or ".join(names) for names in alternatives if not any(context.has_command(name) for name in names)]
-    return bad("not installed: " + join(missing)) if missing else ok("all are installed")
+    number = context.agent_version
+    if missing:
+        return bad("not installed: " + join(missing))
+    if any(context.has_command(name) for name in ("iptables", "nft")):
+        return ok("all are installed")
+    if number and number < FIREWALL_AGENT:
+        return ok("all are installed but iptables and nft, which agents from 2.15 on need to guard the wire server")
+    return bad("not installed: iptables or nft")
 
 
 @CHECKS("PKG-08")

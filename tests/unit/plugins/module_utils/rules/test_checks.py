@@ -275,6 +275,14 @@ CASES = [
     case("PKG-05", "leap", {"/usr/bin/waagent": None}, outputs={"rpm": trees.rpm_output({"cloud-init": "23.3", "hyper-v": "9"})}, also="AGENT-01 AGENT-02 CERT-01"),
     case("PKG-06", "el7", {"/usr/lib/python3/dist-packages/azurelinuxagent/common/version.py": "AGENT_VERSION = '2.1.5'\n"}),
     case("PKG-07", "debian", {"/usr/bin/chpasswd": None}),
+    case(
+        "PKG-07",
+        "debian",
+        {
+            "/usr/bin/iptables": None,
+            "/usr/lib/python3/dist-packages/azurelinuxagent/common/version.py": "AGENT_VERSION = '2.15.0.1'\n",
+        },
+    ),
     case("PKG-08", "debian", {"/usr/bin/python3": "-> python3.6", "/usr/bin/python3.6": "#!/bin/sh\n"}),
     case("PKG-08", "debian", outputs={"openssl version": "OpenSSL 1.1.0l  10 Sep 2019\n"}),
     case("PKG-09", "debian", {"/var/lib/dpkg/status": trees.dpkg({"waagent": "2.9", "cloud-init": "22.4", "hyperv-daemons": "6", "omi": "1.6.8-0"})}),
