@@ -395,6 +395,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "vendor": {
             "cmdline_set": profile.cmdline_set,
             "cmdline_remove": profile.cmdline_remove,
+            "datasource_file": profile.datasource_file,
+            "apply_network_config": profile.apply_network_config,
             "initrd_required": list(profile.initrd_required),
             "nvme_listed": profile.nvme_listed,
             "nvme_cmdline": list(profile.nvme_cmdline),

@@ -11,10 +11,11 @@ import pytest
 from conftest import FaultAt, write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
     chrony_ptp,
     cloud_init_azure,
+    fstab_uuid,
     modprobe_allow,
     os_disk_swap,
     sshd_option,
@@ -267,6 +268,21 @@ def test_chronyd_starts_where_the_clock_is_missing(make_host, tmp_path) -> None:
         subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "DAEMON_OPTS": "-F 1"}, check=True)
     assert (tmp_path / "run/chrony/azure.env").read_text().startswith('DAEMON_OPTS="-F 1 -f ')
     assert "ptp_hyperv" not in (tmp_path / "run/chrony/azure.conf").read_text()
+
+
+def test_fstab_by_uuid(make_host, monkeypatch) -> None:
+    text = "/dev/vda1 / ext4 defaults 0 1\nLABEL=data /data xfs nofail 0 0\n/dev/vdz1 /gone ext4 nofail 0 0\n"
+    host = make_host({"/etc/fstab": text})
+    blkid = "DEVNAME=/dev/vda1\nUUID=1-1\n\nDEVNAME=/dev/vdb1\nLABEL=data\nUUID=2-2\n"
+    monkeypatch.setattr(host, "which", lambda name: "/usr/sbin/" + name)
+    monkeypatch.setattr(host, "run", lambda argv, **_options: CommandResult(list(argv), 0, blkid, ""))
+    planned = fstab_uuid.run({"root": host.root}, host, True)
+    assert planned["changed"] and host.read("/etc/fstab") == text
+    done = fstab_uuid.run({"root": host.root}, host, False)
+    assert done["replaced"] == {"/dev/vda1": "UUID=1-1", "LABEL=data": "UUID=2-2"}
+    assert done["unknown"] == ["/dev/vdz1"] and "stays as it is" in done["warnings"][0]
+    assert host.read("/etc/fstab") == text.replace("/dev/vda1", "UUID=1-1").replace("LABEL=data", "UUID=2-2")
+    assert not fstab_uuid.run({"root": host.root}, host, False)["changed"]
 
 
 def test_swap_of_every_kind(make_host) -> None:
