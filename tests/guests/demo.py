@@ -79,11 +79,12 @@ class Demo:
         self.steps.append((title, seconds, " ".join(result)))
         print(f"    {' '.join(result)} ({seconds:.0f} s)", flush=True)
 
-    def play(self, verb: str, log: str, *extra: str) -> Recap:
-        """Run a playbook on the guest as a user would; GuestError with the end of its output when it fails."""
+    def play(self, verb: str, log: str, variables: dict[str, Any] | None = None, host: str = "") -> Recap:
+        """Run a playbook as a user would, as root on the guest, or as this user on `host`; GuestError when it fails."""
         program = Path(sys.executable).with_name("ansible-playbook")
-        argv = [str(program) if program.exists() else "ansible-playbook", "-i", str(self.inventory), "-b"]
-        argv += [str(ROOT / "playbooks" / f"{verb}-azure.yml"), *extra]
+        argv = [str(program) if program.exists() else "ansible-playbook", "-i", str(self.inventory)]
+        argv += [str(ROOT / "playbooks" / f"{verb}-azure.yml"), *([] if host else ["-b"])]
+        argv += ["-e", json.dumps(variables)] if variables else []
         env = {
             **os.environ,
             "ANSIBLE_NOCOLOR": "1",
@@ -99,7 +100,7 @@ class Demo:
         if done.returncode:
             tail = "\n".join(text.splitlines()[-25:])
             raise GuestError(f"{verb}-azure.yml ended with status {done.returncode}; the end of {path}:\n{tail}")
-        return parse_recap(text, self.name)
+        return parse_recap(text, host or self.name)
 
     @staticmethod
     def has(verb: str) -> bool:
@@ -132,13 +133,16 @@ class Demo:
             with self.step("audit again") as says:
                 says(self.audit("after"))
         self.capture(state)
-        self.boot_again(definition)
+        if self.has("prove"):
+            self.prove()
+        else:
+            self.boot_again(definition)
 
     def audit(self, when: str) -> str:
         """Audit the guest into the directory audit-WHEN; its summary in one line. Failed rules end nothing here."""
         reports = self.directory / f"audit-{when}"
         options = {"azure_audit_fail_on": "never", "azure_audit_report_dir": str(reports)}
-        self.play("audit", f"audit-{when}.log", "-e", json.dumps(options))
+        self.play("audit", f"audit-{when}.log", options)
         try:
             host = json.loads((reports / "azure-audit.json").read_text())["hosts"][0]
             summary = {str(status): int(count) for status, count in host["summary"].items()}
@@ -151,19 +155,13 @@ class Demo:
     def capture(self, state: dict[str, Any]) -> None:
         """Capture, then look at the file with code that shares nothing with the collection."""
         with self.step("capture: deprovision, power off, make a fixed VHD") as says:
-            self.play(
-                "capture",
-                "capture.log",
-                "-e",
-                json.dumps(
-                    {
-                        "azure_confirm_capture": self.name,
-                        "azure_capture_source": state["disk"],
-                        "azure_capture_dest": str(self.vhd),
-                        "azure_capture_format": "raw",
-                    }
-                ),
-            )
+            options = {
+                "azure_confirm_capture": self.name,
+                "azure_capture_source": state["disk"],
+                "azure_capture_dest": str(self.vhd),
+                "azure_capture_format": "raw",
+            }
+            self.play("capture", "capture.log", options)
             if launch.is_ours(state["pid"], self.guest):
                 raise GuestError("The guest still runs after its capture.")
             says(f"{self.vhd}")
@@ -173,6 +171,17 @@ class Demo:
             self.facts.update(vhd=str(self.vhd), virtual_size_bytes=size, allocated_bytes=used)
             mib = vhdcheck.MIB
             says(f"{size // mib} MiB + 512 bytes, footer right, qemu-img agrees, {used // mib} MiB allocated")
+
+    def prove(self) -> None:
+        """Boot the VHD on the simulated Azure fabric; the playbook fails when it does not report ready."""
+        with self.step("prove: boot the VHD on a simulated Azure fabric") as says:
+            options = {
+                "azure_prove_image": str(self.vhd),
+                "azure_prove_artifacts": str(self.directory / "proof"),
+                "azure_prove_second_boot": False,
+            }
+            self.play("prove", "prove.log", options, host="localhost")
+            says(f"it booted, provisioned and reported ready; console and report in {self.directory / 'proof'}")
 
     def boot_again(self, definition: definitions.Definition) -> None:
         """Start a machine from an overlay of the VHD, with blank firmware variables, until it shows a login prompt."""
