@@ -859,6 +859,19 @@ def leftovers_of_people(context: Context) -> Iterator[str]:
             )
 
 
+def older_copies(context: Context) -> Iterator[str]:
+    """Sentences about places that keep earlier states of files that were deleted now."""
+    snapshots = context.host.glob("/.snapshots/*/snapshot")
+    if snapshots:
+        yield (
+            "%d snapshots in /.snapshots keep old keys, accounts and logs; delete them (snapper delete) before capture."
+            % len(snapshots)
+        )
+    deployments = context.host.glob("/ostree/deploy/*/deploy/*")
+    if len(deployments) > len(context.host.glob("/ostree/deploy/*/deploy/*.origin")) + 1:
+        yield "Older ostree deployments keep their own /etc; remove them (rpm-ostree cleanup -rp) before capture."
+
+
 def items_of(*phases: str) -> List[Item]:
     return [item for item in ITEMS if item.phase in phases]
 

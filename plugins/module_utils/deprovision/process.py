@@ -128,6 +128,7 @@ def run(
     checks += [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
     warnings.extend(engine.mentions(context))
     warnings.extend(engine.leftovers_of_people(context))
+    warnings.extend(engine.older_copies(context))
     if all(check.ok for check in checks):
         host.remove(ctx_module.STATE_FILE)
     return _result(context, planned, _gone(context, planned, done), checks, actions, warnings)

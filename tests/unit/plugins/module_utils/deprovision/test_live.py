@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which processes die, which commands run, and what of their output is passed on; nothing here is really run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import live as live_module
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live, Process
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+
+MakeHost = Callable[..., Host]
+
+PASSWD = (
+    "root:x:0:0::/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\ncarol:x:1001:1001::/home/carol:/bin/sh\n"
+)
+
+#: pid, parent, uid, name, terminal
+PROCESSES = [
+    Process(1, 0, 0, "systemd", False),
+    Process(50, 1, 0, "sshd", False),
+    Process(60, 50, 0, "sshd", False),
+    Process(61, 60, 1000, "sshd", False),  # the session that waits
+    Process(62, 61, 1000, "sh", True),
+    Process(63, 62, 0, "sudo", True),
+    Process(64, 63, 0, "python3", True),
+    Process(70, 50, 1000, "bash", True),  # alice, in another window
+    Process(71, 70, 0, "vim", True),  # as root, at a terminal
+    Process(72, 1, 1000, "systemd", False),  # alice's user manager
+    Process(80, 1, 1001, "zsh", True),  # carol stays, her shell must not write a history
+    Process(81, 1, 1001, "worker", False),  # carol's daemon lives on
+    Process(90, 1, 0, "python3", False),  # a service in Python
+    Process(91, 1, 0, "agetty", True),
+    Process(100, 1, 0, "python3", False),  # this process
+]
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    monkeypatch.setattr(live_module, "processes", lambda: PROCESSES)
+    monkeypatch.setattr(live_module.os, "getpid", lambda: 100)
+    monkeypatch.setattr(live_module.os, "kill", lambda pid, number: found.append((pid, number)))
+    monkeypatch.setattr(live_module.time, "sleep", lambda seconds: None)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("spare", "expected"),
+    [(True, [70, 71, 72, 80]), (False, [61, 62, 63, 64, 70, 71, 72, 80])],
+)
+def test_who_is_killed(make_host: MakeHost, killed: list[tuple[int, int]], spare: bool, expected: list[int]) -> None:
+    host = make_host({"/etc/passwd": PASSWD})
+    context = Context(host, Options(connected_users=("alice",)))
+    Live(host, protected_pids=live_module.lineage(64)).kill_sessions(context, spare=spare)
+    assert [pid for pid, _number in killed] == expected
+    assert {number for _pid, number in killed} == {signal.SIGKILL}
+
+
+def test_lineage_of_this_process() -> None:
+    found = live_module.lineage(os.getpid())
+    assert found[0] == os.getpid() and 1 not in found
+    if os.getppid() > 1:
+        assert found[1] == os.getppid()
+
+
+class Recorder(Live):
+    """Answers instead of running."""
+
+    def __init__(self, host: Host, answers: dict[str, CommandResult]) -> None:
+        super().__init__(host)
+        self.answers = answers
+        self.ran: list[str] = []
+
+    def _run(self, argv, timeout: float = 90):  # type: ignore[no-untyped-def]
+        line = " ".join(argv)
+        self.ran.append(line)
+        return next((answer for begin, answer in self.answers.items() if line.startswith(begin)), None)
+
+
+def answer(stdout: str) -> CommandResult:
+    return CommandResult([], 0, stdout, "")
+
+
+@pytest.mark.parametrize(
+    ("help_text", "network", "expected"),
+    [
+        ("--logs --seed", True, "cloud-init clean --logs --seed"),
+        ("--logs --seed --machine-id", True, "cloud-init clean --logs --seed"),
+        ("--logs --seed --configs", True, "cloud-init clean --logs --seed --configs all"),
+        ("--logs --seed --configs", False, "cloud-init clean --logs --seed --configs ssh_config"),
+    ],
+)
+def test_cloud_init_options(make_host: MakeHost, help_text: str, network: bool, expected: str) -> None:
+    host = make_host({"/usr/bin/cloud-init": ""})
+    os.chmod(host.path("/usr/bin/cloud-init"), 0o755)
+    if not network:
+        host.write("/etc/cloud/cloud.cfg", "network: {config: disabled}\n")
+    live = Recorder(host, {"cloud-init clean --help": answer(help_text), "cloud-init clean": answer("")})
+    live.clean_cloud_init(Context(host, Options()))
+    assert live.ran == ["cloud-init clean --help", expected]
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", []),
+        ("2026 ERROR Command: [userdel -f -r a], stderr: [userdel: user 'a' does not exist", []),
+        ("WARNING! The waagent service will be stopped.", []),
+        ("2026 ERROR Failed to run 'deprovision+user': [Errno 2] No such file", ["The agent said"]),
+        ("[Errno 5] Input/output error", ["harmless where all checks hold"]),
+    ],
+)
+def test_what_the_agent_says_is_told_not_believed(make_host: MakeHost, output: str, expected: list[str]) -> None:
+    host = make_host({"/usr/sbin/waagent": ""})
+    os.chmod(host.path("/usr/sbin/waagent"), 0o755)
+    live = Recorder(host, {"waagent": answer(output)})
+    notes = live.run_agent(Context(host, Options()))
+    assert live.ran == ["waagent -force -deprovision+user"]
+    assert len(notes) == len(expected) and all(part in note for part, note in zip(expected, notes, strict=True))
+
+
+def test_the_agent_keeps_its_hands_off_users_when_asked(make_host: MakeHost) -> None:
+    host = make_host({"/usr/sbin/waagent": ""})
+    os.chmod(host.path("/usr/sbin/waagent"), 0o755)
+    live = Recorder(host, {"waagent": answer("")})
+    live.run_agent(Context(host, Options(user=False)))
+    assert live.ran == ["waagent -force -deprovision"]
+
+
+def test_an_agent_that_hangs_is_told(make_host: MakeHost) -> None:
+    host = make_host({"/usr/sbin/waagent": ""})
+    os.chmod(host.path("/usr/sbin/waagent"), 0o755)
+    assert "done without it" in Recorder(host, {}).run_agent(Context(host, Options()))[0]
