@@ -64,9 +64,13 @@ class Arm(NamedTuple):
     is_azure_vhd: bool = True
 
 
+#: Compiled files are kept, as they are for any program that is installed.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(command: str) -> Cost:
     started = time.monotonic()
-    process = subprocess.Popen(["sh", "-ec", command], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(["sh", "-ec", command], stdout=subprocess.DEVNULL, env=ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -7,7 +7,6 @@
 Private to the collection: its interface may change in any release.
 """
 
-import hashlib
 import os
 import stat
 import time
@@ -140,6 +139,8 @@ def _timestamp(options: Options) -> int:
 
 def _digest_uuid(*parts: Any) -> bytes:
     """16 bytes that follow from the parts, marked as a UUID of version 8 (RFC 9562)."""
+    import hashlib  # not needed for work in place, which is over in less time than this import takes
+
     raw = bytearray(hashlib.sha256(repr(parts).encode("utf-8")).digest()[:16])
     raw[6] = (raw[6] & 0x0F) | 0x80
     raw[8] = (raw[8] & 0x3F) | 0x80
@@ -148,7 +149,7 @@ def _digest_uuid(*parts: Any) -> bytes:
 
 def _content_uuid(disk: Disk, size: int, options: Options) -> bytes:
     """The same for the same content, for reproducible builds: from the size and both ends of the file."""
-    ends = hashlib.sha256(disk.read(0, MIB) + disk.read(max(disk.size() - MIB, 0), MIB)).hexdigest()
+    ends = disk.read(0, MIB) + disk.read(max(disk.size() - MIB, 0), MIB)
     return _digest_uuid("content", size, ends, options.source_date_epoch)
 
 

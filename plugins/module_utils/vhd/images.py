@@ -12,15 +12,7 @@ import stat
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import (
-    detect,
-    dynamic,
-    foreign,
-    gpt,
-    inplace,
-    qemu,
-    sparse,
-)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import detect, gpt, inplace, sparse
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import footer as vhd_footer
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import SIZE, Footer
@@ -98,6 +90,9 @@ def _fixed_size(kind: detect.Kind, footer: Footer, length: int, path: str, repai
 
 
 def _dynamic(disk: Disk, footer: Footer) -> Image:
+    # Imported here, as work in place, which needs none of it, takes hardly longer than the imports.
+    from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import dynamic
+
     vhd = dynamic.DynamicVhd(disk, footer)
     return Image(
         disk=disk,
@@ -127,6 +122,8 @@ def _refuse_names(names: List[str], path: str, options: Any) -> None:
 
 def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
     """An image that qemu-img reads."""
+    from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import foreign, qemu
+
     facts = foreign.inspect(kind.format, disk.read, disk.size(), disk.path)
     _refuse_names(facts.names, disk.path, options)
     real = os.path.realpath(options.path)
