@@ -86,7 +86,7 @@ def plan(disk: Disk, old: Optional[Footer], size: int, wanted: Footer, fix_gpt: 
     if old is not None and old.unfinished:
         reasons.append("was left unfinished by an interrupted run")
     table = gpt.inspect(read, size)
-    warnings = []
+    warnings: List[str] = []
     if not reasons:
         return Plan(size, wanted, [], [], table, warnings)
 

@@ -35,7 +35,7 @@ def test_raw_becomes_a_fixed_vhd(tmp_path: Path, extra: int, gpt: bool, in_place
     sparse_disk(raw, SIZE + extra, gpt=gpt)
     before = raw.read_bytes()
     vhd = raw if in_place else tmp_path / "disk.vhd"
-    options = {} if in_place else {"dest": vhd}
+    options: dict[str, Any] = {} if in_place else {"dest": vhd}
 
     foreseen = run(raw, check_mode=True, **options)
     assert raw.read_bytes() == before
