@@ -72,6 +72,10 @@ TIMEOUTS = {"redhat": 10, "suse": 10}
 TIMEOUT = 5
 
 
+#: Hides the menu after a boot that went well (Fedora, /etc/grub.d/12_menu_auto_hide).
+MENU_AUTO_HIDE = "menu_auto_hide"
+
+
 class Serial(NamedTuple):
     """What GRUB's own serial console needs in /etc/default/grub."""
 
@@ -311,6 +315,7 @@ class Grub2:
         bls_changes, after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
         changes += bls_changes
         changes += kernel_cmdline.plan(host, wanted)
+        changes = self._show_menu(changes, request)
         configs = read_configs(host, layout)
         generated = [entry for config in configs.values() for entry in own_config_entries(config)]
         before_segments, after_segments = segments(files), segments(edited)
@@ -360,6 +365,16 @@ class Grub2:
                 check_entries([entry], request)
         return Plan(changes, commands, after, warnings)
 
+    def _show_menu(self, changes: List[Change], request: Request) -> List[Change]:
+        """Fedora's menu hides itself after a good boot where the environment block says so."""
+        block = grubenv.find(self._host)
+        if block is None or not request.serial_console or MENU_AUTO_HIDE not in grubenv.load(self._host):
+            return changes
+        planned = next((change for change in changes if change.path == block), None)
+        before = self._host.read(block)
+        after = grubenv.change(block, planned.after if planned else before, MENU_AUTO_HIDE, None)
+        return [change for change in changes if change is not planned] + [Change(block, before, after)]
+
     def _custom_change(self, request: Request) -> List[Change]:
         """Entries that someone wrote into 40_custom are copied by the generator as they stand: edit them there."""
         host = self._host
@@ -395,15 +410,15 @@ class Grub2:
             for path in list(entry_files) + [change.path for change in direct]:
                 transaction.protect(path)
             block = grubenv.find(host)
-            if block:
-                transaction.protect(block)
+            for path in [kernel_cmdline.PATH] + ([block] if block else []):
+                transaction.protect(path)
             for path in list(read_configs(host, self.layout)) or [self._default_config()]:
                 self._generate(path, request, before, transaction)
             # The generator may have written to the environment block, to entries or to /etc/kernel/cmdline itself.
             layout = find_layout(host) or self.layout
             changes, _after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
             wanted = wanted_for_all(request, own_entries(host, layout))
-            direct = changes + kernel_cmdline.plan(host, wanted)
+            direct = self._show_menu(changes + kernel_cmdline.plan(host, wanted), request)
             self.layout = layout
         for change in direct:
             transaction.write(change.path, change.after)

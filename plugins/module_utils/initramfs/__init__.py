@@ -237,17 +237,15 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
     warnings = stale_entries(host, entries)
     warnings += [image.error for image in images if image.error]
     drivers = list(request.drivers) + _offered(host, request, images, chosen)
-    changes = _configure(host, _generator_name(host, generator, images), drivers)
+    # What no generator reads needs no configuration: images that hold all are good without one.
+    changes = _configure(host, generator.name, drivers) if generator is not None else []
     todo = [image for image in images if _needs_rebuild(image, request.rebuild)]
-    if generator is None and (todo or changes):
+    if generator is None and todo:
         raise AzurePrepError(
-            "No generator of initramfs images is installed%s (looked for update-initramfs, dracut, mkinitrd), and %s."
-            % (
-                "" if host.is_live else " in " + host.root,
-                "the image of %s lacks %s" % (todo[0].version, ", ".join(todo[0].missing) or "nothing")
-                if todo
-                else "its configuration must change",
-            )
+            "No generator of initramfs images is installed%s (looked for update-initramfs, dracut, mkinitrd), and the "
+            "image of %s lacks %s."
+            % ("" if host.is_live else " in " + host.root, todo[0].version, ", ".join(todo[0].missing) or "nothing"),
+            missing={image.version: image.missing for image in images},
         )
     results: Dict[str, Result] = {
         image.version: Result(image, image.missing if image not in todo else [], image in todo, "") for image in images

@@ -125,7 +125,7 @@ def test_what_was_not_told_about_stays_byte_for_byte(tmp_path: Path, name: str) 
             if tag in ("delete", "replace"):
                 for line in old[start:end]:
                     words = (b"CMDLINE", b"GRUB_T", b"GRUB_HIDDEN", b"APPEND", b"options", b"linux", b"kernel")
-                    words += (b"root=", b"timeout", b"splashimage", b"gfxmenu", b"hiddenmenu", b"module", b"####")
+                    words += (b"root=", b"timeout", b"splashimage", b"gfxmenu", b"hiddenmenu", b"module", b"####", b"menu_auto_hide")
                     assert any(word in line for word in words), (path, line)
 
 
@@ -182,6 +182,16 @@ def test_kernelopts_stays_the_place_of_the_arguments(tmp_path: Path) -> None:
     assert "options $kernelopts $tuned_params\n" in entry
     block = host.read_bytes("/boot/grub2/grubenv")
     assert len(block) == 1024 and b"root=/dev/mapper/al-root ro resume=" in block
+
+
+def test_a_file_that_the_generator_makes_anew_is_put_right(tmp_path: Path) -> None:
+    host = make(tmp_path, "el9")
+    Path(host.path("/etc/kernel/cmdline")).unlink()
+    grub_azure_cmdline.run({}, host, False)
+    text = host.read("/etc/kernel/cmdline")
+    assert "rhgb" not in text and "quiet" not in text and "console=ttyS0,115200n8" in text
+    assert b"menu_auto_hide" not in host.read_bytes("/boot/grub2/grubenv")
+    assert not grub_azure_cmdline.run({}, host, False)["changed"]
 
 
 def test_stale_entries_are_told(tmp_path: Path) -> None:
