@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,6 +218,33 @@ def test_cause(found: diagnosis.Story, expected: tuple[str, str]) -> None:
     answer = diagnosis.diagnose(found)
     assert (answer.cause, answer.rule) == expected
     assert answer.sentence.endswith((".", ")"))
+
+
+RECORDED = Path(__file__).parents[3] / "fixtures" / "console"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "cause", "rule"),
+    [
+        ("no_initramfs", {}, "root_not_found", "INIT-02"),
+        ("wrong_root", {}, "root_not_found", "DISK-12"),
+        ("fstab_device_missing", {"traffic": UP, "entries": [entry("goal_state")]}, "emergency_mode", "DISK-12"),
+        ("datasource_none", {"traffic": UP}, "datasource", "CINIT-02"),
+        ("cloud_init_off", {}, "cloud_init_disabled", "CINIT-10"),
+    ],
+)
+def test_recorded_consoles(name: str, changes: dict[str, object], cause: str, rule: str) -> None:
+    text = (RECORDED / (name + ".log")).read_bytes().decode()
+    answer = diagnosis.diagnose(story(text)._replace(**changes))
+    assert (answer.cause, answer.rule) == (cause, rule)
+
+
+@pytest.mark.parametrize("name", ["good_gen2", "udf_blacklisted"])
+def test_a_recorded_boot_to_the_end_has_no_fatal_sign(name: str) -> None:
+    found = read((RECORDED / (name + ".log")).read_bytes().decode())
+    assert found.fatal is None
+    assert {"kernel", "root", "init", "login", "cloud_init"} <= set(found.seen)
+    assert "GRUB" not in found.seen["init"].line
 
 
 def test_the_name_of_the_card_is_explained() -> None:
