@@ -224,6 +224,7 @@ class ImageHost(GeneratorHost):
     def __init__(self, root: str, tools: Sequence[str] = ("update-initramfs",), **options: Any) -> None:
         super().__init__(root, tools=tools, **options)
         self.leave_out: Sequence[str] = ()
+        self.host_only = False
 
     def run(self, argv: Sequence[str], check: bool = True, **options: Any) -> CommandResult:
         name = argv[0].rsplit("/", 1)[-1]
@@ -245,7 +246,9 @@ class ImageHost(GeneratorHost):
             target, version = argv[2], argv[3]
             text = "".join(self.read(path) for path in self.glob("/etc/dracut.conf.d/*.conf"))
             glued = "".join(re.findall(r'add_drivers\+="([^"]*)"', text))
-            self.make("dracut", version, target, glued.split(), "/boot/initramfs-%s.img" % version)
+            more = argv[argv.index("--add-drivers") + 1].split() if "--add-drivers" in argv else []
+            old = "" if self.host_only else "/boot/initramfs-%s.img" % version
+            self.make("dracut", version, target, glued.split() + more, old)
         elif "-k" in argv:
             version = argv[argv.index("-k") + 1][len("vmlinuz-") :]
             target = "/boot/" + argv[argv.index("-i") + 1]
@@ -262,7 +265,7 @@ class ImageHost(GeneratorHost):
         names = [path.rsplit("/", 1)[1] for path in self.glob("/lib/modules/%s/kernel/drivers/*" % version)]
         have = {name.split(".ko")[0].replace("-", "_"): name.split(".ko")[0] for name in names}
         held = {word.replace("-", "_") for word in words if word} & set(have)
-        if self.exists(old):
+        if old and self.exists(old):
             with open(self.path(old), "rb") as stream:
                 try:
                     held |= reader.read(stream, old, lambda _name: None).of(version)

@@ -371,7 +371,17 @@ class _Job:
                 raise AzurePrepError(
                     "%s said it was done but made no new image for the kernel %s." % (" ".join(line), image.version)
                 )
-            missing = self._check(image, made, before, warnings)
+            missing, lost = self._check(image, made, before)
+            if lost and not host.is_live and self._generator.name == dracut.GENERATOR.name and made == temporary:
+                # A host-only image made in a chroot is for the machine that runs it: what the old image held stays.
+                kept = [name for name in lost if name in loadable_modules(host, image.version)]
+                host.run(line + ["--add-drivers", " ".join(kept)], timeout=COMMAND_TIMEOUT)
+                missing, lost = self._check(image, made, before)
+            if lost:
+                warnings.append(
+                    "The new image for the kernel %s no longer holds %s%s."
+                    % (image.version, ", ".join(lost[:8]), " and %d more" % (len(lost) - 8) if len(lost) > 8 else "")
+                )
             if made == temporary:
                 if old is not None:
                     host.chmod(temporary, old.st_mode & 0o7777)
@@ -381,7 +391,9 @@ class _Job:
         done = image._replace(image=host.inside(host.path(target)) if not image.image else image.image)
         return Result(done, missing, True, backup if self._request.backup else "")
 
-    def _check(self, image: KernelImage, made: str, before: Optional[Content], warnings: List[str]) -> List[str]:
+    def _check(self, image: KernelImage, made: str, before: Optional[Content]) -> Tuple[List[str], List[str]]:
+        """The drivers still missing (none, or AzurePrepError says which) and those that the old image held and this
+        one does not."""
         content = read_image(self._host, made)
         held = content.of(image.version)
         missing = [name for name in image.missing + image.present if name not in held]
@@ -391,13 +403,7 @@ class _Job:
                 % (image.version, ", ".join(missing), self._generator.command),
                 kernel=image.version,
             )
-        lost = sorted((before.of(image.version) if before is not None else set()) - held)
-        if lost:
-            warnings.append(
-                "The new image for the kernel %s no longer holds %s%s."
-                % (image.version, ", ".join(lost[:8]), " and %d more" % (len(lost) - 8) if len(lost) > 8 else "")
-            )
-        return missing
+        return missing, sorted((before.of(image.version) if before is not None else set()) - held)
 
     def _free_name(self, path: str) -> str:
         number = 1

@@ -206,6 +206,22 @@ def test_only_the_kernels_named_are_touched_and_an_unknown_one_is_refused(tmp_pa
         initrd_hyperv.run({"kernels": ["running"]}, host, False)
 
 
+def test_a_host_only_image_made_in_a_chroot_keeps_the_old_drivers(tmp_path: Path) -> None:
+    host = make(tmp_path, "dracut", {NEW: ["ext4", "virtio_blk"]})
+    host.host_only = True
+    result = initrd_hyperv.run({}, host, False)
+    assert "warnings" not in result
+    assert common.read_image(host, "/boot/initramfs-%s.img" % NEW).of(NEW) >= {*HV, "ext4", "virtio_blk"}
+    assert host.ran[1][-2:] == ["--add-drivers", "ext4 virtio_blk"]
+
+
+def test_drivers_that_a_new_image_lost_are_told(tmp_path: Path) -> None:
+    host = make(tmp_path, "initramfs-tools", {NEW: ["ext4", "virtio_blk"]})
+    host.leave_out = ["virtio_blk"]
+    result = initrd_hyperv.run({}, host, False)
+    assert result["warnings"] == ["The new image for the kernel %s no longer holds virtio_blk." % NEW]
+
+
 def test_inspect_reads_only(tmp_path: Path) -> None:
     host = make(tmp_path, "dracut", {NEW: ["ext4"], OLD: HV})
     before = snapshot(host)
