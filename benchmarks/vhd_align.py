@@ -170,9 +170,13 @@ def ratio_row(title: str, other: str, mine: str, found: dict[str, list[Cost]]) -
 
 
 class Tables:
-    """What was measured, as lines of two Markdown tables."""
+    """What was measured, as lines of two Markdown tables; the page is written anew after each case."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: str, repeats: int, output: Path | None) -> None:
+        self.machine = machine
+        self.repeats = repeats
+        self.output = output
+        self.notes = ""
         self.rows: list[str] = []
         self.ratios: list[str] = []
 
@@ -183,6 +187,12 @@ class Tables:
         for other, mine in pairs:
             self.ratios.append(ratio_row(title, other, mine, found))
             print(self.ratios[-1], flush=True)
+        self.write()
+
+    def write(self) -> None:
+        if self.output is not None:
+            lines = {"ratios": "\n".join(self.ratios), "rows": "\n".join(self.rows), "notes": self.notes}
+            self.output.write_text(PAGE.format(machine=self.machine, repeats=self.repeats, **lines))
 
 
 def from_raw(folder: Path, title: str, size: int, data: int, repeats: int, tables: Tables) -> None:
@@ -343,33 +353,24 @@ def main() -> None:
     data = 40 * MIB if options.quick else 1100 * MIB
     sizes = [GIB // 8] if options.quick else [8 * GIB, 30 * GIB]
     repeats = 2 if options.quick else options.repeats
-    tables = Tables()
     with tempfile.TemporaryDirectory(prefix="vhd-align-benchmark-", dir=options.dir) as name:
         folder = Path(name)
+        tables = Tables(machine(folder), repeats, options.output)
+        huge_in_place(folder, repeats, tables)
+        with_ansible(folder, repeats, tables)
         for size in sizes:
             label = f"{size // GIB or size / GIB} GiB"
             unaligned = size + 300 * 1024
-            from_raw(folder, f"{label} raw, aligned", size, data, repeats, tables)
             from_raw(folder, f"{label} raw, unaligned", unaligned, data, repeats, tables)
             from_format(folder, f"{label} qcow2", "qcow2", "", unaligned, repeats, tables)
             dynamic = "-o subformat=dynamic,force_size"
             from_format(folder, f"{label} dynamic VHD", "vpc", dynamic, unaligned, repeats, tables)
             (folder / "disk.raw").unlink()
-        huge_in_place(folder, repeats, tables)
-        with_ansible(folder, repeats, tables)
-        reflinked = reflinks(folder, sizes[0], data, repeats, tables)
-        notes = "" if reflinked else "\nReflinks were not measured: no such file system could be made here.\n"
-        page = PAGE.format(
-            machine=machine(folder),
-            repeats=repeats,
-            ratios="\n".join(tables.ratios),
-            rows="\n".join(tables.rows),
-            notes=notes,
-        )
-    if options.output:
-        options.output.write_text(page)
-    else:
-        print(page)
+            from_raw(folder, f"{label} raw, aligned", size, data, repeats, tables)
+            (folder / "disk.raw").unlink()
+            if size == sizes[0] and not reflinks(folder, size, data, repeats, tables):
+                tables.notes = "\nReflinks were not measured: no such file system could be made here.\n"
+                tables.write()
 
 
 if __name__ == "__main__":

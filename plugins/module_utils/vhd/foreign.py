@@ -95,6 +95,8 @@ _ITEM_SIZE = _guid("2FA54224-CD1B-4876-B211-5DBED83BF4B8")
 _ITEM_SECTOR = _guid("8141BF1D-A96F-4709-BA47-F233A8FAAB5F")
 _HAS_PARENT, _LEAVE_ALLOCATED = 2, 1
 _PRESENT_STATES = (6, 7)
+#: 64 TiB, the largest VHDX, has two million blocks of the usual 32 MiB.
+_VHDX_MAX_BLOCKS = 1 << 22
 
 
 def _vhdx_regions(read: Read, where: str) -> Tuple[Tuple[int, int], Tuple[int, int]]:
@@ -145,6 +147,8 @@ def vhdx(read: Read, length: int, where: str) -> Facts:
         return Facts("differencing", size, ["a parent disk"])
     per_chunk = (sector << 23) // block_size
     blocks = -(-size // block_size)
+    if blocks > _VHDX_MAX_BLOCKS:
+        raise _damaged(where, "VHDX", "its disk of %d bytes would have %d blocks" % (size, blocks))
     entries = blocks + (blocks - 1) // per_chunk
     if bat[0] % MIB or 8 * entries > bat[1] or bat[0] + 8 * entries > length:
         raise _damaged(where, "VHDX", "its block table lies past its end; it may be truncated")
@@ -165,11 +169,17 @@ def vhdx(read: Read, length: int, where: str) -> Facts:
 _EXTENT = re.compile(
     rb'^[ \t]*(?:RW|RDONLY|NOACCESS)[ \t]+(\d{1,15})[ \t]+(\w+)(?:[ \t]+"([^"\n]*)")?', re.MULTILINE | re.IGNORECASE
 )
+_FLAT_EXTENT = re.compile(
+    rb'^[ \t]*(?:RW|RDONLY)[ \t]+(\d{1,15})[ \t]+(\w+)[ \t]+"([^"\n]+)"(?:[ \t]+(\d{1,15}))?',
+    re.MULTILINE | re.IGNORECASE,
+)
 _PARENT = re.compile(rb'^[ \t]*parentFileNameHint[ \t]*=[ \t]*"?([^"\n]*)', re.MULTILINE | re.IGNORECASE)
 _CREATE_TYPE = re.compile(rb'createType[ \t]*=[ \t]*"?([A-Za-z0-9]{1,40})', re.IGNORECASE)
 _MAX_DESCRIPTOR = 64 * 1024
 _VMDK_COMPRESSED = 1 << 16
 _VMDK_AT_END = 0xFFFFFFFFFFFFFFFF
+#: With the usual grains of 64 KiB, 8 TiB; a sparse extent has at most 2 TiB.
+_VMDK_MAX_TABLES = 1 << 18
 
 
 def _vmdk_text(text: bytes, where: str, own_extents: bool) -> Facts:
@@ -183,6 +193,15 @@ def _vmdk_text(text: bytes, where: str, own_extents: bool) -> Facts:
             raise _damaged(where, "VMDK", "its descriptor lists no extents")
     size = sum(int(size) for size, _kind, _name in extents) * SECTOR
     return Facts(kind.group(1).decode("ascii") if kind else "", size, names)
+
+
+def flat_extents(text: bytes) -> List[Tuple[str, int]]:
+    """(name, bytes that its file must have) of the flat extents that a descriptor lists."""
+    found = []
+    for size, kind, name, start in _FLAT_EXTENT.findall(text):
+        if kind.upper() in (b"FLAT", b"VMFS"):
+            found.append((name.decode("utf-8", "surrogateescape"), (int(size) + int(start or 0)) * SECTOR))
+    return found
 
 
 def vmdk(read: Read, length: int, where: str) -> Facts:
@@ -222,7 +241,7 @@ def _check_grains(read: Read, length: int, header: bytes, where: str) -> None:
     if not 8 <= grain <= 1 << 17 or not 0 < per_table <= 512:
         raise _damaged(where, "VMDK", "its grains would have %d sectors" % grain)
     tables = -(-capacity // (grain * per_table))
-    if directory_at * SECTOR + 4 * tables > length:
+    if directory_at * SECTOR + 4 * tables > length or tables > _VMDK_MAX_TABLES:
         raise _damaged(where, "VMDK", "its directory lies past its end; it may be truncated")
     last = 0
     for start in range(0, tables, 4096):

@@ -120,6 +120,17 @@ def _refuse_names(names: List[str], path: str, options: Any) -> None:
         )
 
 
+def _check_flat_extents(extents: List[Tuple[str, int]], path: str) -> None:
+    """Flat extents that are too short would read as zeros."""
+    for name, needed in extents:
+        extent = os.path.join(os.path.dirname(path), name)
+        length = os.path.getsize(extent) if os.path.exists(extent) else 0
+        if length < needed:
+            raise AzurePrepError(
+                "The extent %s of %s is truncated: it has %d bytes, and %d are needed." % (extent, path, length, needed)
+            )
+
+
 def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
     """An image that qemu-img reads."""
     from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import foreign, qemu
@@ -135,6 +146,8 @@ def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
             "%s contradicts itself: its header says that the disk has %d bytes, and qemu-img finds %d."
             % (disk.path, facts.virtual_size, told.virtual_size)
         )
+    if kind.format == "vmdk" and disk.read(0, 1) == b"#":
+        _check_flat_extents(foreign.flat_extents(disk.read(0, 65536)), real)
     program = host.which(options.qemu_img)
 
     def fill_from(target: Disk, path: str, progress: sparse.Progress) -> None:

@@ -106,6 +106,16 @@ def test_images_that_name_other_files_are_refused_unless_allowed(tmp_path: Path)
         vhd.unlink()
 
 
+@needs_qemu
+def test_a_flat_extent_that_is_too_short_is_refused(tmp_path: Path) -> None:
+    raw, flat = tmp_path / "disk.raw", tmp_path / "flat.vmdk"
+    sparse_disk(raw, 21 * MIB, seed=4)
+    qemu_img("convert", "-O", "vmdk", "-o", "subformat=monolithicFlat", raw, flat)
+    os.truncate(tmp_path / "flat-flat.vmdk", 21 * MIB - 512)
+    with pytest.raises(AzurePrepError, match="flat-flat.vmdk .*is truncated"):
+        run(flat, dest=tmp_path / "out.vhd", allow_backing_file=True)
+
+
 def test_a_raw_disk_that_pretends_to_be_qcow2_never_reads_another_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret" * 1000)
