@@ -3,11 +3,14 @@
 # ruff: noqa: E501  (one line of a tree or of the table is one thing)
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from conftest import write_tree
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import catalogue, engine
@@ -453,3 +456,25 @@ def test_an_empty_root_raises_nothing(tmp_path: Path) -> None:
     found = judge(Context(Host(str(tmp_path))))
     assert found["SSH-01"][0] == "fail"
     assert found["BOOT-01"][0] == "unknown"
+
+
+_SCRAPS = st.lists(
+    st.one_of(
+        st.text(max_size=6),
+        st.sampled_from(
+            ["=", "\n", " ", ":", "#", "[", "]", '"', "'", "\\", "\x00", "iface", "linux", "options", "- "]
+        ),
+    ),
+    max_size=25,
+).map("".join)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tree=st.sampled_from(list(trees.TREES)), scraps=_SCRAPS, data=st.data())
+def test_no_content_of_a_file_makes_a_check_raise(tmp_path: Path, tree: str, scraps: str, data: st.DataObject) -> None:
+    names = [name for name, content in trees.TREES[tree]().items() if not str(content).startswith(("-> ", "#!"))]
+    spoilt = data.draw(st.lists(st.sampled_from(sorted(names)), min_size=1, max_size=8, unique=True))
+    root = tmp_path / uuid.uuid4().hex
+    content = scraps.encode("utf-8", "surrogatepass")
+    build(root, tree, dict.fromkeys(spoilt, content))
+    judge(live(root, tree))
