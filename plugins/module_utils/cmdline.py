@@ -40,6 +40,10 @@ REPEATABLE = frozenset(
 CONSOLE = "console"
 
 
+#: The key that a generator of configurations writes itself; another one behind it counts, as the kernel has it.
+ROOT = "root"
+
+
 class Token(NamedTuple):
     """One argument on a line: text[start:end] as written, and what it means once the quotes are gone."""
 
@@ -347,6 +351,8 @@ def problems(arguments: Sequence[str], wanted: Wanted) -> List[str]:
         for value in values:
             if not any(same(value, argument) for argument in have):
                 result.append("%s is missing" % value)
+        if key == ROOT and have and same(have[-1], values[-1]):
+            continue
         if not _is_repeatable(key, values):
             result.extend("%s is still there" % other for other in have if not same(other, values[0]))
     for pattern in wanted.remove:

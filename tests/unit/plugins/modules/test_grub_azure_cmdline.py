@@ -343,6 +343,17 @@ def test_options(tmp_path: Path) -> None:
             grub_azure_cmdline.run({"set": [bad]}, host, True)
 
 
+def test_a_root_argument_counts_behind_the_generators_own(tmp_path: Path) -> None:
+    params = {"set": ["root=UUID=9"], "remove": []}
+    host = make(tmp_path, "debian12", root_device="/dev/disk/by-id/ata-x")
+    for entry in grub_azure_cmdline.run(params, host, False)["entries"]:
+        assert [a for a in entry["after"] if a.startswith("root=")] == ["root=/dev/disk/by-id/ata-x", "root=UUID=9"]
+    assert not grub_azure_cmdline.run(params, host, False)["changed"]
+    legacy = make(tmp_path / "legacy", "sles11")
+    for entry in grub_azure_cmdline.run(params, legacy, False)["entries"]:
+        assert [a for a in entry["after"] if a.startswith("root=")] == ["root=UUID=9"]
+
+
 def test_an_open_quote_is_told_with_its_line(tmp_path: Path) -> None:
     host = make(tmp_path, "debian12")
     host.write("/etc/default/grub", 'A=1\nGRUB_CMDLINE_LINUX="quiet\nB=2\n')
