@@ -298,7 +298,7 @@ actions:
   elements: str
   sample: ["write the footer: 512 bytes at offset 8590983168 of /srv/images/web1.raw"]
 locked_by:
-  description: Who has the image open; a loop device has the process ID 0.
+  description: Who has the image open; a loop device or a mount has the process ID 0.
   returned: when the image is in use
   type: list
   elements: dict

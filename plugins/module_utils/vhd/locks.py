@@ -164,6 +164,22 @@ def _loop_holders(status: os.stat_result, writers_only: bool) -> List[Dict[str, 
     return found
 
 
+def _device_users(status: os.stat_result) -> List[Dict[str, Any]]:
+    """Mount points of a block device, and the devices (LVM, RAID, encryption) that stand on it."""
+    number = "%d:%d" % (os.major(status.st_rdev), os.minor(status.st_rdev))
+    found: List[Dict[str, Any]] = []
+    try:
+        with open("/proc/self/mountinfo", "rb") as stream:
+            for line in stream:
+                fields = line.decode("utf-8", "replace").split()
+                if len(fields) > 4 and fields[2] == number:
+                    found.append({"pid": 0, "command": "the mount on %s" % fields[4]})
+        users = sorted(os.listdir("/sys/dev/block/%s/holders" % number))
+    except OSError:
+        return found
+    return found + [{"pid": 0, "command": "the device /dev/%s" % name} for name in users]
+
+
 def _lock_table_holders(status: os.stat_result) -> List[Dict[str, Any]]:
     """Who /proc/locks lists for the file: the last resort, for a process whose descriptors we may not see."""
     wanted = "%02x:%02x:%d" % (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
@@ -181,7 +197,7 @@ def _lock_table_holders(status: os.stat_result) -> List[Dict[str, Any]]:
 
 
 def holders(status: os.stat_result, writers_only: bool = False) -> List[Dict[str, Any]]:
-    """Who has the file open: a list of {pid, command}; a loop device has pid 0. Best effort: root sees all."""
+    """Who has the file open: a list of {pid, command}; a loop device or a mount has pid 0. Root sees all."""
     found: List[Dict[str, Any]] = []
     for process in sorted((name for name in os.listdir("/proc") if name.isdigit()), key=int):
         if int(process) == os.getpid():
@@ -191,6 +207,8 @@ def holders(status: os.stat_result, writers_only: bool = False) -> List[Dict[str
                 found.append({"pid": int(process), "command": _command_name(process)})
         except OSError:
             continue  # gone, or not ours to look into
+    if stat.S_ISBLK(status.st_mode):
+        return found + _device_users(status)
     return found + _loop_holders(status, writers_only)
 
 

@@ -117,6 +117,31 @@ def test_a_loop_device_is_named(disk: Path) -> None:
     assert run(disk)["changed"] is True
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mkfs.ext4") is None, reason="needs root and mkfs.ext4")
+def test_a_block_device_is_copied_unless_it_is_mounted(disk: Path, tmp_path: Path) -> None:
+    attached = subprocess.run(["losetup", "--find", "--show", str(disk)], capture_output=True, text=True)
+    if attached.returncode != 0:
+        pytest.skip("no loop device can be attached here")
+    device, dest, mount = Path(attached.stdout.strip()), tmp_path / "out.vhd", tmp_path / "mount"
+    try:
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(device)], check=True)
+        with pytest.raises(AzurePrepError, match="is a block device; name a dest"):
+            run(device)
+        assert [run(device, dest)["changed"] for _ in range(2)] == [True, False]
+        assert complaints(dest) == []
+        assert dest.read_bytes()[:-512] == disk.read_bytes()
+        mount.mkdir()
+        if subprocess.run(["mount", str(device), str(mount)], capture_output=True).returncode != 0:
+            pytest.skip("nothing may be mounted here")
+        try:
+            with pytest.raises(AzurePrepError, match=f"in use by the mount on {mount}"):
+                run(device, dest)
+        finally:
+            subprocess.run(["umount", str(mount)], check=True)
+    finally:
+        subprocess.run(["losetup", "--detach", str(device)], check=True)
+
+
 @pytest.mark.parametrize("locking", ["on", "off"])
 @pytest.mark.parametrize("leases", [True, False])
 def test_a_running_qemu_is_named(
