@@ -135,6 +135,10 @@ def main(argv: list[str] | None = None) -> int:
     except GuestError as exc:
         print(f"guests: {exc}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (guest list | head).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("guests: interrupted", file=sys.stderr)
         return 130
