@@ -31,7 +31,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 <ns0:Environment xmlns="http://schemas.dmtf.org/ovf/environment/1"
  xmlns:ns0="http://schemas.dmtf.org/ovf/environment/1" xmlns:ns1="http://schemas.microsoft.com/windowsazure">
 <ns1:ProvisioningSection><ns1:Version>1.0</ns1:Version><ns1:LinuxProvisioningConfigurationSet>
-<ns1:ConfigurationSetType>LinuxProvisioningConfiguration</ns1:ConfigurationSetType><ns1:UserName>alice</ns1:UserName>
+<ns1:ConfigurationSetType>LinuxProvisioningConfiguration</ns1:ConfigurationSetType><ns1:UserName>alicia71</ns1:UserName>
 <ns1:DisableSshPasswordAuthentication>true</ns1:DisableSshPasswordAuthentication><ns1:HostName>buildhost77</ns1:HostName>
 </ns1:LinuxProvisioningConfigurationSet></ns1:ProvisioningSection></ns0:Environment>
 """
@@ -45,7 +45,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 host = Host("/")
-context = Context(host, Options(remove_users=("bob",)))
+context = Context(host, Options(remove_users=("bobby71",)))
 live = Live(host)
 result = process.run(host, context, live)
 again = process.after_result(context, live, False, "leave")
@@ -74,7 +74,7 @@ def workers():
     return found
 
 host, spool = Host("/"), detached.Spool()
-options = Options(remove_users=("bob",), connected_users=("alice",))
+options = Options(remove_users=("bobby71",), connected_users=("alicia71",))
 killed, result = [], None
 for number in range(40):
     spec = dict(token=str(number), options=options._asdict(), poweroff=False, free_space="leave", collect_timeout=5)
@@ -134,7 +134,7 @@ def pristine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def used_copy(root: Path, target: Path) -> Path:
     """A copy of the system that somebody has worked on."""
     subprocess.run(["cp", "-a", "--reflink=auto", str(root), str(target)], check=True)
-    for name in ("alice", "bob"):
+    for name in ("alicia71", "bobby71"):
         subprocess.run(["chroot", str(target), "useradd", "-m", "-s", "/bin/bash", name], check=True)
         subprocess.run(["chroot", str(target), "chpasswd"], input=f"{name}:{CANARY}", text=True, check=True)
     subprocess.run(["chroot", str(target), "chpasswd"], input=f"root:{CANARY}", text=True, check=True)
@@ -142,14 +142,14 @@ def used_copy(root: Path, target: Path) -> Path:
         "etc/hostname": "buildhost77\n",
         "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 buildhost77\n",
         "root/.bash_history": CANARY,
-        "home/alice/.bash_history": CANARY,
-        "home/bob/data": CANARY,
+        "home/alicia71/.bash_history": CANARY,
+        "home/bobby71/data": CANARY,
         "var/lib/waagent/ovf-env.xml": OVF,
         "var/lib/waagent/x.prv": CANARY,
         "var/log/waagent.log": CANARY,
         "var/log/azure/e/l.log": CANARY,
-        "etc/sudoers.d/waagent": "alice ALL=(ALL) NOPASSWD: ALL\n",
-        "etc/sudoers.d/90-cloud-init-users": "alice ALL=(ALL) NOPASSWD:ALL\n",
+        "etc/sudoers.d/waagent": "alicia71 ALL=(ALL) NOPASSWD: ALL\n",
+        "etc/sudoers.d/90-cloud-init-users": "alicia71 ALL=(ALL) NOPASSWD:ALL\n",
         "var/lib/cloud/seed/nocloud/user-data": CANARY,
         "var/lib/cloud/instances/i/user-data.txt": CANARY,
         "var/lib/cloud/scripts/per-boot/swap.sh": "#!/bin/sh\n",
@@ -204,7 +204,9 @@ def assert_clean(root: Path, result: dict[str, Any]) -> None:
     """What must hold however often the run was interrupted."""
     assert [check for check in result["checks"] + result["again"] if not check["ok"]] == []
     assert files_with(root, CANARY) == []
-    assert [path for path in files_with(root, "alice") + files_with(root, "bob") if not path.startswith("./usr/")] == []
+    assert [
+        path for path in files_with(root, "alicia71") + files_with(root, "bobby71") if not path.startswith("./usr/")
+    ] == []
     assert [
         path for path in files_with(root, "buildhost77") if not path.startswith(("./usr/", "./var/lib/dpkg/"))
     ] == []

@@ -383,7 +383,7 @@ def _edited(context: Context, item: Item, path: str) -> Optional[str]:
 
 
 def _is_neutral_hostname(text: str) -> bool:
-    return text == "" or (texts.is_neutral(text) and text.endswith("\n"))
+    return text in ("", texts.hostname_text(text))
 
 
 def _find_edit(context: Context, item: Item) -> List[Entry]:

@@ -249,15 +249,6 @@ ITEMS = (
             "/etc/cloud/ds-identify.cfg",
         ),
     ),
-    Item("hostname", "CLEAN-10", "The build machine's name", MAIN, "edit_hostname", ("/etc/hostname", "/etc/HOSTNAME")),
-    Item(
-        "hostname_sysconfig",
-        "CLEAN-10",
-        "The build machine's name in /etc/sysconfig/network",
-        MAIN,
-        "edit_sysconfig",
-        ("/etc/sysconfig/network",),
-    ),
     Item("hosts", "CLEAN-10", "The build machine's name in hosts", MAIN, "edit_hosts", ("/etc/hosts",)),
     Item("mailname", "CLEAN-10", "The build machine's name for mail", MAIN, "edit_mailname", ("/etc/mailname",)),
     Item("machine_info", "CLEAN-10", "Pretty host name and location", MAIN, "delete", ("/etc/machine-info",)),
@@ -458,6 +449,18 @@ ITEMS = (
     ),
     Item(
         "resolv_conf", "CLEAN-12", "Name resolution as it was", COMMIT, "resolv_conf", ("/etc/resolv.conf",), again=True
+    ),
+    # After the agent, which writes localhost.localdomain.
+    Item(
+        "hostname", "CLEAN-10", "The build machine's name", COMMIT, "edit_hostname", ("/etc/hostname", "/etc/HOSTNAME")
+    ),
+    Item(
+        "hostname_sysconfig",
+        "CLEAN-10",
+        "The build machine's name in /etc/sysconfig/network",
+        COMMIT,
+        "edit_sysconfig",
+        ("/etc/sysconfig/network",),
     ),
     Item(
         "dhcp_hostname",

@@ -94,7 +94,8 @@ def run(
     done: List[Entry] = []
     problems: List[str] = []
     warnings: List[str] = []
-    if planned:
+    if planned or live is not None:
+        # Also where nothing is left to do: cloud-init clean takes the administrators' scripts along all the same.
         context.save_state()
     if live is not None:
         note("stopping timers, jobs and the agent")
