@@ -75,7 +75,7 @@ class ActionModule(ActionBase):
         if names is None:
             names = task_vars.get("ansible_play_hosts_all") or []
         hostvars = task_vars.get("hostvars") or {}
-        collected = []  # type: List[Tuple[str, Any]]
+        collected: List[Tuple[str, Any]] = []
         for name in names:
             variables = hostvars.get(name) or {}
             collected.append((str(name), variables.get(args["result"])))

@@ -17,7 +17,7 @@ MAKESTEP = "makestep 1.0 -1"
 class Directive(NamedTuple):
     """One line: index from 0, words split at blanks (directive name in lower case first)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     words: List[str]
 
 

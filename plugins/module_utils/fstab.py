@@ -30,7 +30,7 @@ _VOLATILE = re.compile(r"^/dev/(sd|hd|vd|xvd|nvme|mmcblk|dm-)")
 class Entry(NamedTuple):
     """One file system: index is the line number from 0; fields are unescaped, options split at commas."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     source: str
     target: str
     fstype: str

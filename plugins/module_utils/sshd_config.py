@@ -25,7 +25,7 @@ class Directive(NamedTuple):
     """One keyword line of a file: index from 0, keyword lower case, value as written, in_match: inside Match."""
 
     path: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     keyword: str
     value: str
     in_match: bool
