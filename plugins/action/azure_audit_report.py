@@ -11,7 +11,7 @@ writes the files and decides whether the task fails.
 import os
 import tempfile
 import time
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase

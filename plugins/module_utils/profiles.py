@@ -45,7 +45,7 @@ RELEASES: Dict[str, Tuple[Tuple[int, ...], ...]] = {
 }
 
 #: Ubuntu's code names, for derivatives that carry UBUNTU_CODENAME and a version number of their own.
-UBUNTU_CODENAMES = {
+UBUNTU_CODENAMES: Dict[str, Tuple[int, ...]] = {
     "xenial": (16, 4),
     "bionic": (18, 4),
     "focal": (20, 4),
@@ -54,7 +54,7 @@ UBUNTU_CODENAMES = {
 }
 
 #: Debian's code names, for releases without VERSION_ID (testing, sid) and for derivatives.
-DEBIAN_CODENAMES = {
+DEBIAN_CODENAMES: Dict[str, Tuple[int, ...]] = {
     "stretch": (9,),
     "buster": (10,),
     "bullseye": (11,),

@@ -104,7 +104,7 @@ _BOOLEANS = {"y": "y", "yes": "y", "true": "y", "on": "y", "n": "n", "no": "n", 
 class Setting(NamedTuple):
     """One active line: index from 0, key and value as the agent reads them (a trailing comment cut off)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     key: str
     value: str
     trailing_comment: str

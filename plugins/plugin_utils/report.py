@@ -132,7 +132,7 @@ def report(results: Sequence[Tuple[str, Any]], profile: str, created: str) -> Re
 
 def table(found: Report, width: int = 100) -> List[Tuple[str, str]]:
     """(line, colour) pairs: per host one line for every rule that is neither kept nor out of place, then a summary."""
-    lines = []  # type: List[Tuple[str, str]]
+    lines: List[Tuple[str, str]] = []
     for host in found.hosts:
         about = ", ".join(text for text in (host.system.get("name", ""), host.system.get("kernel", "")) if text)
         lines.append(("%s%s" % (host.name, "  (%s)" % about if about else ""), "bright blue"))
@@ -242,7 +242,7 @@ def to_junit(found: Report) -> str:
             )
         totals = [left + right for left, right in zip(totals, counts)]
         suites.append(
-            '  <testsuite name="%s" tests="%d" failures="%d" errors="%d" skipped="%d" timestamp="%s">'
+            '  <testsuite name="%s" tests="%s" failures="%s" errors="%s" skipped="%s" timestamp="%s">'
             "\n%s\n  </testsuite>" % ((_xml(host.name),) + tuple(counts) + (_xml(found.created), "\n".join(cases)))
         )
     head = '<testsuites name="Azure audit" tests="%d" failures="%d" errors="%d" skipped="%d">' % tuple(totals)

@@ -529,7 +529,7 @@ def _find_host_key_unit(context: Context, item: Item) -> List[Entry]:
     return [Entry(item.id, "create", "file", "/etc/systemd/system/" + ctx_module.HOST_KEY_UNIT, 0, 0)]
 
 
-_FINDERS = {
+_FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
     "delete": _find_delete,
     "empty": _find_empty,
     "truncate": _find_truncate,
@@ -546,7 +546,7 @@ _FINDERS = {
     "host_key_unit": _find_host_key_unit,
     "ssh_host_keys": _find_ssh_host_keys,
     "ssh_user_keys": _find_ssh_user_keys,
-}  # type: Dict[str, Callable[[Context, Item], List[Entry]]]
+}
 
 
 def find(context: Context, item: Item) -> List[Entry]:

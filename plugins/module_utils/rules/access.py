@@ -128,8 +128,8 @@ def authorized_keys(context: Context, home: str) -> List[str]:
 @CHECKS("ACC-02")
 def leftover_accounts(context: Context) -> Outcome:
     """/etc/shadow and ~/.ssh/authorized_keys of every account but the one that the audit was started by."""
-    found = []
-    own = []
+    found: List[str] = []
+    own: List[str] = []
     for line, name, field in context.shadow:
         if field and not ("*" in field or "!" in field or field == "x"):
             text = "/etc/shadow:%d: %s has a password" % (line, name)

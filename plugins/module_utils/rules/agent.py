@@ -7,6 +7,8 @@
 Private to the collection: its interface may change in any release.
 """
 
+from typing import Any, Dict, List
+
 from ansible_collections.linuxvhd.azure.plugins.module_utils import waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
@@ -290,8 +292,8 @@ def well_formed(context: Context) -> Outcome:
     text = context.text(CONF) or ""
     lines = text.split("\n")
     settings = waagent_conf.parse(text)
-    wrong = []  # type: List[str]
-    seen = {}
+    wrong: List[str] = []
+    seen: Dict[str, Any] = {}
     for setting in settings:
         line = quote(CONF, setting.index + 1, lines[setting.index])
         if setting.trailing_comment:

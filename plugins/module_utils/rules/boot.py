@@ -190,7 +190,7 @@ def misspelt(context: Context) -> Outcome:
 
 def grub_defaults(context: Context) -> Dict[str, Tuple[str, str]]:
     """Variables of /etc/default/grub and its drop-ins, name to (value, evidence); a later file wins."""
-    found = {}  # type: Dict[str, Tuple[str, str]]
+    found: Dict[str, Tuple[str, str]] = {}
     for path in ["/etc/default/grub"] + context.glob("/etc/default/grub.d/*.cfg"):
         for line in context.lines(path):
             match = re.match(r"(?:export\s+)?(GRUB_\w+)=(.*)", line.text)
@@ -278,7 +278,7 @@ def regenerated(context: Context) -> Outcome:
     if not _uses_grub2(context):
         return na("No configuration is generated from /etc/default/grub here.")
     values = grub_defaults(context)
-    words = []  # type: List[str]
+    words: List[str] = []
     for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT"):
         words += values.get(name, ("", ""))[0].split()
     # Words with a quote or a variable need a shell to be understood; the boot entries' own rules judge those.

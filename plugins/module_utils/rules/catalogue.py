@@ -10,7 +10,7 @@ rule into force, in the documentation and in the tests. Checks live beside this 
 Private to the collection: its interface may change in any release.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 REQUIRED = "required"
 RECOMMENDED = "recommended"
@@ -41,7 +41,7 @@ _VM = "https://learn.microsoft.com/azure/virtual-machines/"
 _SUPPORT = "https://learn.microsoft.com/troubleshoot/azure/virtual-machines/"
 
 #: Tag to (title, address) of the documents that the rules come from.
-SOURCES = {
+SOURCES: Dict[str, Tuple[str, str]] = {
     "GEN": ("Prepare Linux for imaging in Azure", _LINUX + "create-upload-generic"),
     "RHEL": ("Prepare a Red Hat-based virtual machine for Azure", _LINUX + "redhat-create-upload-vhd"),
     "CENTOS": ("Prepare a CentOS-based virtual machine for Azure (withdrawn)", _LINUX + "create-upload-centos"),
@@ -102,7 +102,7 @@ SOURCES = {
     "WALA": ("Azure Linux Agent, source and README", "https://github.com/Azure/WALinuxAgent"),
     "CI": ("cloud-init, Azure datasource", "https://docs.cloud-init.io/en/latest/reference/datasources/azure.html"),
     "KIB": ("Kubernetes image-builder", "https://github.com/kubernetes-sigs/image-builder"),
-}  # type: Dict[str, Tuple[str, str]]
+}
 
 
 class Rule(NamedTuple):
@@ -136,7 +136,7 @@ class Rule(NamedTuple):
         return "; ".join(SOURCES[tag][0] for tag in self.sources)
 
 
-_RULES = []  # type: List[Rule]
+_RULES: List[Rule] = []
 
 
 def _rule(
@@ -1740,7 +1740,7 @@ SERVED_BY = {
 }
 
 #: Identifier to rule, in the order of the documents.
-RULES = {rule.id: rule for rule in _RULES}  # type: Dict[str, Rule]
+RULES: Dict[str, Rule] = {rule.id: rule for rule in _RULES}
 
 
 def select(profile: str) -> List[Rule]:

@@ -91,8 +91,8 @@ def histories(context: Context, home: str) -> List[str]:
 @CHECKS("CLEAN-07")
 def shell_history(context: Context) -> Outcome:
     """.bash_history, .*sh_history and .history of every account with a shell: absent or 0 bytes."""
-    found = []  # type: List[str]
-    own = []  # type: List[str]
+    found: List[str] = []
+    own: List[str] = []
     for account in context.accounts:
         if account.shell.endswith("sh") and account.home.startswith("/"):
             for text in histories(context, account.home):

@@ -176,9 +176,9 @@ class ReadOnlyHost(Host):
 
     def __init__(self, root: str = "/") -> None:
         Host.__init__(self, root)
-        self._kept = {}  # type: Dict[str, Any]
-        self._ran = {}  # type: Dict[Tuple[str, ...], CommandResult]
-        self._paths = {}  # type: Dict[Tuple[str, bool], str]
+        self._kept: Dict[str, Any] = {}
+        self._ran: Dict[Tuple[str, ...], CommandResult] = {}
+        self._paths: Dict[Tuple[str, bool], str] = {}
 
     def path(self, path: str, follow_last: bool = True) -> str:
         key = (path, follow_last)
@@ -265,7 +265,7 @@ class Context:
         self.privileged = os.geteuid() == 0 if privileged is None else privileged
         self._provisioner = provisioner
         self._architecture = architecture
-        self._memory = {}  # type: Dict[Any, Any]
+        self._memory: Dict[Any, Any] = {}
 
     # -- memory ------------------------------------------------------------------------------------------------
 
@@ -346,7 +346,7 @@ class Context:
 
     def glob(self, *patterns: str) -> List[str]:
         """Existing paths that match absolute shell patterns, sorted within each pattern, no path twice."""
-        found = []  # type: List[str]
+        found: List[str] = []
         for pattern in patterns:
 
             def look(pattern: str = pattern) -> List[str]:
@@ -502,7 +502,7 @@ class Context:
         return self.remember("packages", self._read_packages)
 
     def _read_packages(self) -> Dict[str, str]:
-        found = {}  # type: Dict[str, str]
+        found: Dict[str, str] = {}
         status = self.text("/var/lib/dpkg/status")
         known = status is not None
         for stanza in (status or "").split("\n\n"):
@@ -600,7 +600,7 @@ class Context:
         """Names of all units that some target, socket or generator wants."""
 
         def look() -> Set[str]:
-            found = set()  # type: Set[str]
+            found: Set[str] = set()
             for folder in UNIT_FOLDERS + (GENERATOR_FOLDERS if self.live else ()):
                 for name in self.listdir(folder):
                     if name.endswith((".wants", ".requires")):
@@ -656,7 +656,7 @@ class Context:
 
     def mount_of(self, path: str) -> Optional[Mount]:
         """The mount that holds a path: the longest, and of equals the last."""
-        best = None  # type: Optional[Mount]
+        best: Optional[Mount] = None
         for mount in self.mounts:
             base = mount.target.rstrip("/")
             if (path == mount.target or path.startswith(base + "/")) and (
@@ -689,7 +689,7 @@ class Context:
         base = "/sys/class/block/" + name
         slaves = self.listdir(base + "/slaves")
         if slaves:
-            found = set()  # type: Set[str]
+            found: Set[str] = set()
             for slave in slaves:
                 found |= self.disks_of(slave)
             return found
@@ -758,7 +758,7 @@ class Context:
 
     def _modules(self, kernel: str) -> Dict[str, str]:
         def look() -> Dict[str, str]:
-            found = {}  # type: Dict[str, str]
+            found: Dict[str, str] = {}
             base = "/lib/modules/" + kernel
             if not self.exists(base):
                 base = "/usr/lib/modules/" + kernel

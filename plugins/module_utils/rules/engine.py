@@ -46,7 +46,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
 )
 
 #: Every area's table of checks, rule to function.
-CHECKS = {}  # type: Dict[str, Any]
+CHECKS: Dict[str, Any] = {}
 for _area in (
     access,
     agent,

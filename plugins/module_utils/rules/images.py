@@ -158,7 +158,7 @@ def repositories_configured(context: Context) -> Outcome:
     if not names:
         return bad("no repository is enabled")
     lowered = [name.lower() for name in names]
-    wanted = []  # type: List[str]
+    wanted: List[str] = []
     if context.is_oracle():
         wanted = ["latest"]
     elif context.release.id in ("sles", "sles_sap"):

@@ -7,7 +7,7 @@
 Private to the collection: its interface may change in any release.
 """
 
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import modprobe
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -237,13 +237,13 @@ def uek(context: Context) -> Outcome:
 
 
 #: Kernel series to the first version with the SACK fixes: stable series, then Enterprise Linux's own numbers.
-_SACK = (
+_SACK: Tuple[Tuple[int, ...], ...] = (
     (4, 4, 182),
     (4, 9, 182),
     (4, 14, 127),
     (4, 19, 52),
     (5, 1, 11),
-)  # type: Tuple[Tuple[int, ...], ...]
+)
 _SACK_EL = {6: (2, 6, 32, 754, 15, 3), 7: (3, 10, 0, 957, 21, 3), 8: (4, 18, 0, 80, 4, 2)}
 
 

@@ -51,7 +51,7 @@ def assignments(context: Context, path: str) -> Dict[str, Tuple[str, Line]]:
 
 def keyfile(context: Context, path: str) -> Dict[str, Dict[str, Tuple[str, Line]]]:
     """An ini-like file (NetworkManager, systemd): section to key to (value, line); the first of a key counts."""
-    found = {}  # type: Dict[str, Dict[str, Tuple[str, Line]]]
+    found: Dict[str, Dict[str, Tuple[str, Line]]] = {}
     section = ""
     for line in context.lines(path):
         if line.text.startswith(";"):

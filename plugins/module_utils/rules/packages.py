@@ -59,7 +59,7 @@ def apt_sources(context: Context) -> List[Tuple[str, str, Line]]:
             if len(words) >= 3 and words[0] == "deb":
                 found.append((words[1], words[2], line))
     for path in context.glob("/etc/apt/sources.list.d/*.sources"):
-        stanza = {}  # type: Dict[str, Tuple[str, Line]]
+        stanza: Dict[str, Tuple[str, Line]] = {}
         rows = (context.text(path) or "").split("\n") + [""]
         key = ""
         for number, row in enumerate(rows, 1):
@@ -81,7 +81,7 @@ def apt_sources(context: Context) -> List[Tuple[str, str, Line]]:
             key, _sep, value = row.partition(":")
             key = key.strip().lower()
             stanza[key] = (value.strip(), Line(path, number, row.strip()))
-    expanded = []
+    expanded: List[Tuple[str, str, Line]] = []
     for address, suite, line in found:
         match = re.match(r"mirror\+file:(/.*)", address)
         mirrors = [entry.text.split()[0] for entry in context.lines(match.group(1))] if match else []

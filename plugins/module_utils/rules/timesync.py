@@ -31,7 +31,7 @@ PTP_KERNEL, PTP_KERNEL_EL7 = (4, 11), (3, 10, 0, 693)
 
 def directives(context: Context) -> List[Tuple[chrony_conf.Directive, Line]]:
     """All directives of chrony.conf in order, with those of confdir, sourcedir-free include and their line."""
-    found = []  # type: List[Tuple[chrony_conf.Directive, Line]]
+    found: List[Tuple[chrony_conf.Directive, Line]] = []
     path = str(context.profile.paths.get("chrony_conf", "/etc/chrony.conf"))
     pending = [path if context.exists(path) else "/etc/chrony.conf"]
     seen = set()
