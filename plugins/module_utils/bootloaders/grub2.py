@@ -474,14 +474,14 @@ class Grub2:
         host = self._host
         config = grub_cfg.parse(path, text, grubenv.load(host))
         mine = [entry for entry in before if entry.source == path]
-        roots = {entry.kernel: _root_argument(entry) for entry in reversed(mine)}
-        new_roots = {entry.kernel: _root_argument(entry) for entry in reversed(config.entries)}
-        for kernel, root in roots.items():
+        roots = {_image_name(entry): (entry.kernel, _root_argument(entry)) for entry in reversed(mine)}
+        new_roots = {_image_name(entry): _root_argument(entry) for entry in reversed(config.entries)}
+        for name, (kernel, root) in roots.items():
             if find_image(host, kernel) is None:
                 continue
-            if kernel not in new_roots and not self.layout.bls_entries:
+            if name not in new_roots and not self.layout.bls_entries:
                 raise AzurePrepError("The new %s has lost the entry of %s; it was not used." % (path, kernel))
-            new = new_roots.get(kernel, root)
+            new = new_roots.get(name, root)
             if root and not new:
                 raise AzurePrepError("The new %s names no root= for %s; it was not used." % (path, kernel))
             if root and new != root and not (root.startswith("root=/dev/") and not new.startswith("root=/dev/")):
@@ -492,6 +492,11 @@ class Grub2:
         if before and not config.entries and not config.runs("blscfg"):
             raise AzurePrepError("The new %s holds no boot entry; it was not used." % path)
         check_entries(own_config_entries(config), request)
+
+
+def _image_name(entry: Entry) -> str:
+    """What stays the same however a path is written, with or without the mount point of /boot."""
+    return kernel_version(entry.kernel) or entry.kernel.rsplit("/", 1)[-1]
 
 
 def _root_argument(entry: Entry) -> str:
