@@ -87,9 +87,7 @@ def flatten_host(host: Host, path: str = MAIN) -> List[Directive]:
     """flatten() over the files of a host; empty where sshd_config does not exist."""
     if not host.is_file(path):
         return []
-    return flatten(
-        lambda name: host.read(name), lambda pattern: [n for n in host.glob(pattern) if host.is_file(n)], path
-    )
+    return flatten(host.read, lambda pattern: [n for n in host.glob(pattern) if host.is_file(n)], path)
 
 
 def effective(directives: Sequence[Directive], keyword: str) -> Optional[str]:

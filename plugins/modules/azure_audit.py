@@ -86,7 +86,7 @@ seealso:
   - module: linuxvhd.azure.initrd_hyperv
   - module: linuxvhd.azure.waagent_config
 author:
-  - The linuxvhd.azure contributors
+  - The linuxvhd.azure contributors (@linuxvhd)
 """
 
 EXAMPLES = r"""

@@ -66,7 +66,7 @@ attributes:
 seealso:
   - module: linuxvhd.azure.azure_audit
 author:
-  - The linuxvhd.azure contributors
+  - The linuxvhd.azure contributors (@linuxvhd)
 """
 
 EXAMPLES = r"""

@@ -29,6 +29,9 @@ attributes:
     support: none
   idempotent:
     support: full
+  safe_file_operations:
+    support: N/A
+    details: The package manager writes the files.
 options:
   required:
     description: Packages that must be there.

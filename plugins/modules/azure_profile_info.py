@@ -26,6 +26,9 @@ attributes:
     support: none
   idempotent:
     support: full
+  safe_file_operations:
+    support: N/A
+    details: Writes nothing.
 options:
   family:
     description: Take the values of this family instead of the one that os-release names.

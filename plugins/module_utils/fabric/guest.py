@@ -184,7 +184,9 @@ def make_key(folder: str) -> str:
         raise AzurePrepError("The command ssh-keygen is not installed on the host that runs the proof.")
     path = os.path.join(folder, "key")
     line = [program, "-q", "-t", "rsa", "-b", "3072", "-N", "", "-C", "azure-proof", "-f", path]
-    done = subprocess.run(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    done = subprocess.run(
+        line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False
+    )
     if done.returncode != 0:
         raise AzurePrepError("ssh-keygen failed: %s" % done.stdout.decode("utf-8", "replace").strip())
     with open(path + ".pub", "r", encoding="ascii") as stream:

@@ -70,8 +70,8 @@ def lines(result: Dict[str, Any]) -> List[str]:
     rows.append("")
     end = max([float(event["seconds"]) for event in result["timeline"]] + [1.0])
     for event in result["timeline"]:
-        bar = "#" * int(round(24 * float(event["seconds"]) / end))
-        rows.append("%8.1f s  %-24s  %s" % (float(event["seconds"]), bar, event["text"]))
+        drawn = "#" * int(round(24 * float(event["seconds"]) / end))
+        rows.append("%8.1f s  %-24s  %s" % (float(event["seconds"]), drawn, event["text"]))
     rows.append("")
     for check in result["checks"]:
         rows.append("%-8s %-12s %s: %s" % (check["status"], check["rule"], check["title"], check["evidence"][:160]))

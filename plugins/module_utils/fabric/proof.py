@@ -272,7 +272,7 @@ class Proof:
             raise AzurePrepError("The command qemu-img is not installed on the host that runs the proof.")
         line = [program, "create", "-q", "-f", "qcow2", self.path("os.qcow2"), str(self.image.virtual_size)]
         done = subprocess.run(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
         )
         if done.returncode != 0:
             raise AzurePrepError("qemu-img create failed: %s" % done.stdout.decode("utf-8", "replace").strip())
@@ -301,7 +301,8 @@ class Proof:
 
     def _look(self) -> None:
         """Take in what is new: console, packets, record, restarts."""
-        assert self.fabric is not None and self.deployment is not None
+        if self.fabric is None or self.deployment is None:
+            raise AssertionError("fabric, deployment must be set by now")
         try:
             with open(self.path("serial.log"), "rb") as stream:
                 stream.seek(self._serial_read)
@@ -337,7 +338,8 @@ class Proof:
         self._poll_monitor()
 
     def _packets(self) -> pcap.Traffic:
-        assert self.fabric is not None and self.deployment is not None
+        if self.fabric is None or self.deployment is None:
+            raise AssertionError("fabric, deployment must be set by now")
         served = tuple("%s:%d" % (service.address, service.port) for service in self.fabric.services)
         try:
             with open(self.path("packets.pcap"), "rb") as stream:
@@ -404,7 +406,8 @@ class Proof:
 
     def watch(self) -> str:
         """Wait for the end of the story: "ready", "fatal", "failed", "idle", "loop", "ended" or "timeout"."""
-        assert self.fabric is not None and self.process is not None
+        if self.fabric is None or self.process is None:
+            raise AssertionError("fabric, process must be set by now")
         slow = 1.0 if self.accel == "kvm" else 1.5
         idle_since, idle_cpu, idle_mark = self.seconds, self._busy_seconds(), (0, 0)
         screen_at = 5.0
@@ -480,7 +483,8 @@ class Proof:
 
     def inside(self, limit: float) -> None:
         """Log in with the key and collect the facts; keeps trying until `limit` seconds since power-on."""
-        assert self.client is not None and self.process is not None
+        if self.client is None or self.process is None:
+            raise AssertionError("client, process must be set by now")
         wait = 60 if self.accel == "kvm" else 120
         script = self.options.password + "\n" if self.options.password else "\n"
         since = self.seconds
@@ -513,7 +517,8 @@ class Proof:
 
     def reboot(self) -> Optional[Dict[str, List[str]]]:
         """Restart without the provisioning medium, as Azure does; the facts afterwards, None where it came not back."""
-        assert self.client is not None and self.process is not None
+        if self.client is None or self.process is None:
+            raise AssertionError("client, process must be set by now")
         before = guest.first(self.facts, "boot_id")
         self.console.restart()
         if self.monitor is not None:
@@ -552,7 +557,8 @@ class Proof:
 
     def run(self) -> Dict[str, Any]:
         """The whole proof; the module's result."""
-        assert self.fabric is not None and self.client is not None
+        if self.fabric is None or self.client is None:
+            raise AssertionError("fabric, client must be set by now")
         options = self.options
         outcome = self.watch()
         if outcome in ("ready", "idle", "timeout", "failed"):
@@ -606,7 +612,8 @@ class Proof:
         return result
 
     def _story(self, outcome: str) -> diagnosis.Story:
-        assert self.fabric is not None
+        if self.fabric is None:
+            raise AssertionError("fabric must be set by now")
         return diagnosis.Story(
             outcome=outcome,
             generation=self.generation,
@@ -632,7 +639,8 @@ class Proof:
         errors: List[str],
     ) -> Dict[str, Any]:
         """The module's result."""
-        assert self.fabric is not None
+        if self.fabric is None:
+            raise AssertionError("fabric must be set by now")
         failed = [check for check in judged if check.status == "fail"]
         if cause is None and failed:
             worst = failed[0]

@@ -128,7 +128,9 @@ def parse_version(text: str) -> Tuple[int, ...]:
 
 def version_of(binary: str) -> Tuple[int, ...]:
     try:
-        out = subprocess.run([binary, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30)
+        out = subprocess.run(
+            [binary, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30, check=False
+        )
     except (OSError, subprocess.SubprocessError) as exc:
         raise AzurePrepError("%s does not run: %s." % (binary, exc))
     return parse_version(out.stdout.decode("utf-8", "replace"))
@@ -184,7 +186,7 @@ def _probe_kvm(binary: str, timeout: float, device: str, cpuinfo: str) -> Tuple[
         line += ["-display", "none", "-device", "isa-debug-exit,iobase=0x501,iosize=1"]
         line += ["-drive", "if=ide,format=raw,read-only=off,snapshot=on,file=%s" % image, "-no-reboot"]
         done = subprocess.run(
-            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
         return False, "a guest of one sector did not reach its end under KVM within %d seconds" % timeout

@@ -192,7 +192,8 @@ class Fabric:
     @property
     def frame_sockets(self) -> Tuple[str, str]:
         """Where QEMU hands over frames for the guest, and where it takes them back."""
-        assert self._editor is not None
+        if self._editor is None:
+            raise AssertionError("editor must be set by now")
         return self._editor.paths
 
     def serve(self) -> None:
@@ -263,7 +264,12 @@ def _openssl(arguments: List[str]) -> bytes:
     if program is None:
         raise AzurePrepError("The command openssl is not installed, which certificates in the goal state need.")
     done = subprocess.run(
-        [program] + arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60
+        [program] + arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
     )
     if done.returncode != 0:
         told = done.stderr.decode("utf-8", "replace").strip().splitlines()

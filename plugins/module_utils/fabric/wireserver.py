@@ -15,7 +15,7 @@ Private to the collection: its interface may change in any release.
 import base64
 import json
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 from typing import Callable, Optional, Tuple
 from xml.sax.saxutils import escape, quoteattr
 

@@ -145,7 +145,8 @@ class _Cpio:
         self._pending = (padded, mode, size, links)
 
     def _name(self, raw: bytes) -> None:
-        assert self._pending is not None
+        if self._pending is None:
+            raise AssertionError("pending must be set by now")
         _need, mode, size, links = self._pending
         self._pending = None
         name = raw.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
@@ -381,11 +382,10 @@ def _with_python(file: _File, kind: str, source: str, cpio: _Cpio) -> None:
             else lzma.LZMADecompressor(lzma.FORMAT_XZ if kind == "xz" else lzma.FORMAT_ALONE, memlimit=XZ_MEMORY)
         )
         while not decompressor.eof:
-            data = b""
-            if decompressor.needs_input:
-                data = file.read(BLOCK)
-                if not data:
-                    raise file.cut_off()
+            wanted = BLOCK if decompressor.needs_input else 0
+            data = file.read(wanted)
+            if wanted and not data:
+                raise file.cut_off()
             cpio.feed(decompressor.decompress(data, BLOCK))
         file.seek(file.tell() - len(decompressor.unused_data))
     except (lzma.LZMAError, OSError, EOFError, ValueError) as exc:
@@ -412,7 +412,8 @@ def _with_command(
     file: _File, start: int, end: int, name: str, process: "subprocess.Popen[bytes]", source: str, cpio: _Cpio
 ) -> None:
     """Feed file[start:end] to a decompressor and take its output."""
-    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise AssertionError("process.stdin, process.stdout, process.stderr must be set by now")
     stdin, stdout, stderr = process.stdin, process.stdout, process.stderr
     messages: List[bytes] = []
 

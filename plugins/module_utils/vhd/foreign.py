@@ -249,7 +249,7 @@ def _check_grains(read: Read, length: int, header: bytes, where: str) -> None:
         for (table_at,) in struct.iter_unpack("<I", part):
             data = read(table_at * SECTOR, 4 * per_table) if table_at else b""
             if data:
-                last = max(last, max(struct.unpack("<%dI" % (len(data) // 4), data[: len(data) // 4 * 4])))
+                last = max(last, *struct.unpack("<%dI" % (len(data) // 4), data[: len(data) // 4 * 4]))
     # The last grain of a disk need not be whole.
     rest = capacity % grain or grain
     if last and (last + min(rest, grain)) * SECTOR > length:

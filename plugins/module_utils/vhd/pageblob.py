@@ -23,6 +23,7 @@ import email.utils
 import hashlib
 import http.client
 import ipaddress
+import math
 import random
 import re
 import socket
@@ -312,7 +313,7 @@ def retry_after(headers: Dict[str, str], now: Optional[float] = None) -> float:
             seconds = email.utils.mktime_tz(parsed) - (time.time() if now is None else now)
         except (OverflowError, ValueError):
             return 0.0
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if seconds == seconds else 0.0
+    return 0.0 if math.isnan(seconds) else min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 # -- answers -----------------------------------------------------------------------------------------------------

@@ -140,7 +140,8 @@ def convert(
             raise AzurePrepError("Cannot start %s: %s." % (program, exc))
         done = 0
         try:
-            assert process.stdout is not None
+            if process.stdout is None:
+                raise AssertionError("process.stdout must be set by now")
             while True:
                 output = os.read(process.stdout.fileno(), 4096)
                 if not output:

@@ -282,7 +282,8 @@ class _Upload:
             held = plan.state is not None and plan.state.lease != ""
             if held:
                 self._acquire(identifier, "", wait=False)
-            assert plan.state is not None
+            if plan.state is None:
+                raise AssertionError("plan.state must be set by now")
             etag = self.client.create(self.source.length, metadata, replace=plan.state.etag)
             self._wrote = True
         elif plan.action == "create":
@@ -634,7 +635,7 @@ class _Upload:
                 failures.append(exc)
                 pace.stop()
 
-        threads = [threading.Thread(target=loop, daemon=True) for _ in range(self.client.policy.parallel)]
+        threads = [threading.Thread(target=loop, daemon=True) for _worker in range(self.client.policy.parallel)]
         for thread in threads:
             thread.start()
         try:

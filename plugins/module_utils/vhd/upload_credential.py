@@ -46,7 +46,12 @@ def _from_az(command: str) -> Tuple[str, float]:
     argv = [command, "account", "get-access-token", "--resource", RESOURCE, "--output", "json"]
     try:
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=AZ_TIMEOUT
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            timeout=AZ_TIMEOUT,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise AzurePrepError("Cannot run az account get-access-token: %s." % type(exc).__name__)

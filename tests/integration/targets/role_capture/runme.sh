@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # The capture playbook against a stand-in for a guest: a process that holds a disk open, reached through a fake ssh.
+# shellcheck disable=SC2016,SC2086
+# Single quotes keep what another shell is to expand; unquoted variables hold several words.
 set -eux
 here=$(cd "$(dirname "$0")" && pwd)
 collection=$(cd "$here/../../../.." && pwd)
