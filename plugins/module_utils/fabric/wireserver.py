@@ -15,8 +15,8 @@ Private to the collection: its interface may change in any release.
 import base64
 import json
 import re
-from xml.etree import ElementTree
 from typing import Callable, Optional, Tuple
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.deployment import (

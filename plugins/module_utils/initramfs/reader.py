@@ -382,7 +382,7 @@ def _with_python(file: _File, kind: str, source: str, cpio: _Cpio) -> None:
             else lzma.LZMADecompressor(lzma.FORMAT_XZ if kind == "xz" else lzma.FORMAT_ALONE, memlimit=XZ_MEMORY)
         )
         while not decompressor.eof:
-            wanted = BLOCK if decompressor.needs_input else 0
+            wanted = BLOCK if decompressor.needs_input else 0  # pylint: disable=using-constant-test
             data = file.read(wanted)
             if wanted and not data:
                 raise file.cut_off()
