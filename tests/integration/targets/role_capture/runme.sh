@@ -4,7 +4,6 @@
 # Single quotes keep what another shell is to expand; unquoted variables hold several words.
 set -eux
 here=$(cd "$(dirname "$0")" && pwd)
-collection=$(cd "$here/../../../.." && pwd)
 work=$(mktemp -d)
 holder=
 finish() {
@@ -44,7 +43,7 @@ hold() {
 }
 
 capture() {
-    ansible-playbook -i "$work/inventory.yml" "$collection/playbooks/capture-azure.yml" \
+    ansible-playbook -i "$work/inventory.yml" linuxvhd.azure.capture_azure \
         -e azure_capture_audit=false -e azure_capture_generalize=false -e __capture_has_deprovision=false -e azure_capture_timeout=60 "$@"
 }
 
