@@ -5,6 +5,9 @@
 set -eux
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
+# Ansible looks for the results of asynchronous tasks in the home directory of the account, not in $HOME.
+HOME=$(python3 -c 'import os, pwd; print(pwd.getpwuid(os.getuid()).pw_dir)')
+export HOME
 holder=
 finish() {
     [ -z "$holder" ] || kill "$holder" 2>/dev/null || true
