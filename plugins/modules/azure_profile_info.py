@@ -178,7 +178,7 @@ installed:
   description: Which parts are there, by their configuration file or command.
   returned: success
   type: dict
-  sample: {"agent": true, "cloud_init": true, "chrony": false, "ssh": true, "sudo": true}
+  sample: {"agent": true, "cloud_init": true, "chrony": false, "ssh": true, "sudo": true, "initramfs_tools": true}
 cloud_init_version:
   description: The installed version of cloud-init; empty where there is none.
   returned: success
@@ -388,6 +388,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             "chrony": bool(host.which("chronyd")),
             "ssh": bool(host.which("sshd")),
             "sudo": bool(host.which("sudo")),
+            "initramfs_tools": bool(host.which("update-initramfs")),
             "timesyncd": units.state(host, "systemd-timesyncd.service") == "enabled",
         },
         "cloud_init_version": version,

@@ -569,7 +569,9 @@ class Context:
         if path is not None and self._is_null(path):
             return "masked"
         wanted = self._wanted
-        if unit in wanted:
+        # A removed package may leave its link behind: systemd starts nothing that has no unit file.
+        template = unit.partition("@")[0] + "@." + unit.rpartition(".")[2]
+        if unit in wanted and (path is not None or ("@" in unit and self.unit_file(template) is not None)):
             return "enabled"
         if path is None:
             name = unit[: -len(".service")] if unit.endswith(".service") else unit
