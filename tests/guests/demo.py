@@ -160,6 +160,8 @@ class Demo:
                 "azure_capture_source": state["disk"],
                 "azure_capture_dest": str(self.vhd),
                 "azure_capture_format": "raw",
+                # A second account that the installation has; the one that connects goes by itself.
+                "azure_deprovision_remove_users": ["helpdesk"],
             }
             self.play("capture", "capture.log", options)
             if launch.is_ours(state["pid"], self.guest):
