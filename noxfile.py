@@ -211,6 +211,34 @@ def summary_lines(text: str) -> list[str]:
 
 
 @nox.session
+def upload(session: nox.Session) -> None:
+    """Uploads through Ansible, against our strict server and, where npm is there, a real Azurite."""
+    session.run(tool("pytest"), "-q", "tests/upload", *session.posargs, env=path_environment())
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The audit's page in a real Chromium; skipped with a reason where there is none."""
+    session.run(tool("pytest"), "-q", "tests/browser", *session.posargs, env=path_environment())
+
+
+@nox.session
+def proof(session: nox.Session) -> None:
+    """Proofs of real images; AZURE_PROOF_IMAGE names the image, build/demo holds one after the demo."""
+    images = sorted((ROOT / "build/demo").glob("*.vhd"))
+    environment = path_environment()
+    if "AZURE_PROOF_IMAGE" not in os.environ and images:
+        environment["AZURE_PROOF_IMAGE"] = str(images[0])
+    session.run(tool("pytest"), "-q", "-rs", "tests/proof", *session.posargs, env=environment)
+
+
+@nox.session
+def chroot(session: nox.Session) -> None:
+    """Modules with the real tools of the distribution, in a chroot; needs root and mmdebstrap."""
+    session.run(tool("pytest"), "-q", "-rs", "tests/chroot", *session.posargs, env=path_environment())
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Build a guest, prepare it twice, capture it: a fixed VHD in build/demo."""
     session.run(
@@ -230,9 +258,8 @@ def docs(session: nox.Session) -> None:
         for page in sorted((ROOT / "docs").glob(pattern)):
             if page.name != "README.md" and not (folder == "pages" and page.name.startswith("guide_")):
                 shutil.copy2(page, source / folder)
-    for picture in (ROOT / "docs").glob("*/*.png"):
-        (source / picture.parent.name).mkdir(exist_ok=True)
-        shutil.copy2(picture, source / picture.parent.name)
+    for folder in ("guides", "pages"):
+        shutil.copytree(ROOT / "docs/images", source / folder / "images")
     reference = source / "reference"
     reference.mkdir(mode=0o755)
     session.run(
