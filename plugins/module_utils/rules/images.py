@@ -150,7 +150,7 @@ def repositories_configured(context: Context) -> Outcome:
             if not any(host in address for address, _suite, _line in sources):
                 missing.append(host)
             return bad("no %s among %s" % (join(missing), join(shown))) if missing else ok(join(shown))
-        own = ("deb.debian.org", "debian-archive.trafficmanager.net", "azure.deb.debian.cloud/debian")
+        own = ("debian.org", "debian-archive.trafficmanager.net", "azure.deb.debian.cloud/debian")
         if context.release.id == "debian" and not any(name in address for name in own for address, _s, _l in sources):
             return bad("no source is Debian's own (%s): %s" % (own[0], join(shown)))
         return ok(join(shown))

@@ -171,7 +171,7 @@ def debian() -> Files:
         {
             "/etc/os-release": 'ID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nPRETTY_NAME="Debian 12"\n',
             "/var/lib/dpkg/status": dpkg({"waagent": "2.9.1.1-2", "cloud-init": "22.4.2-1", "hyperv-daemons": "6.1"}),
-            "/etc/apt/sources.list": "deb http://deb.debian.org/debian bookworm main\n",
+            "/etc/apt/sources.list": "deb http://ftp.debian.org/debian bookworm main\n",
             "/etc/network/interfaces": "auto lo\niface lo inet loopback\nauto eth0\niface eth0 inet dhcp\n",
             "/etc/chrony/chrony.conf": "refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2\nmakestep 1.0 -1\n",
             "/etc/default/grub": f'GRUB_CMDLINE_LINUX="{ARGUMENTS.split(" ro ")[1]}"\nGRUB_TERMINAL="console serial"\n'
