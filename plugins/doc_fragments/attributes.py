@@ -6,7 +6,8 @@
 
 
 class ModuleDocFragment:
-    """Extend with linuxvhd.azure.attributes, and linuxvhd.azure.attributes.root for the root option."""
+    """Extend with linuxvhd.azure.attributes and state the support of each, or with linuxvhd.azure.attributes.edits,
+    which promises them all; and with linuxvhd.azure.attributes.root for the root option."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -19,6 +20,23 @@ attributes:
     description: When run twice in a row outside check mode with the same options, the second run changes nothing.
   safe_file_operations:
     description: Files are replaced atomically; a crash leaves the old content or the new.
+"""
+
+    EDITS = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return the changed status prediction without modifying the target.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed (or would change), when in diff mode.
+    support: full
+  idempotent:
+    description: When run twice in a row outside check mode with the same options, the second run changes nothing.
+    support: full
+  safe_file_operations:
+    description: Files are replaced atomically; a crash leaves the old content or the new.
+    support: full
 """
 
     ROOT = r"""

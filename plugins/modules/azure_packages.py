@@ -95,6 +95,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, network, packages
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 #: A DHCP client for ifupdown, best first.
 DHCP_CLIENTS = ("isc-dhcp-client", "dhcpcd-base", "dhcpcd5")
@@ -195,11 +196,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, Host(module.params["root"]), module.check_mode)
-    except AzurePrepError as exc:
-        module.fail_json(msg=str(exc), **exc.details)
-    module.exit_json(**result)
+    finish(module, run)
 
 
 if __name__ == "__main__":

@@ -235,8 +235,8 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils import (
     profiles,
     units,
 )
-from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 #: Purposes whose packages a provisioner needs; the rest is wanted for every image.
 BY_PROVISIONER = {
@@ -416,13 +416,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, Host(module.params["root"]), module.check_mode)
-    except AzurePrepError as exc:
-        module.fail_json(msg=str(exc), **exc.details)
-    for sentence in result.pop("warnings"):
-        module.warn(sentence)
-    module.exit_json(**result)
+    finish(module, run)
 
 
 if __name__ == "__main__":

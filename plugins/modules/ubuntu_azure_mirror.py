@@ -18,17 +18,8 @@ version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
 extends_documentation_fragment:
-  - linuxvhd.azure.attributes
+  - linuxvhd.azure.attributes.edits
   - linuxvhd.azure.attributes.root
-attributes:
-  check_mode:
-    support: full
-  diff_mode:
-    support: full
-  idempotent:
-    support: full
-  safe_file_operations:
-    support: full
 options:
   mirror:
     description: The mirror.
@@ -61,8 +52,8 @@ from typing import Any, Dict, List
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import apt_sources, edits
-from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -94,11 +85,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    try:
-        result = run(module.params, Host(module.params["root"]), module.check_mode)
-    except AzurePrepError as exc:
-        module.fail_json(msg=str(exc), **exc.details)
-    module.exit_json(**result)
+    finish(module, run)
 
 
 if __name__ == "__main__":
