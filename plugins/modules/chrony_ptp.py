@@ -29,6 +29,10 @@ options:
     description: The unit of chronyd, for the drop-in. Without it the one that is installed; an empty string for
       no drop-in.
     type: str
+  family:
+    description: The family whose values count. Without it the one that os-release names.
+    type: str
+    choices: [redhat, debian, ubuntu, suse, generic]
 """
 
 EXAMPLES = r"""
@@ -108,6 +112,7 @@ def argument_spec() -> Dict[str, Any]:
         "root": {"type": "path", "default": "/"},
         "path": {"type": "path"},
         "unit": {"type": "str"},
+        "family": {"type": "str", "choices": list(profiles.RELEASES)},
     }
 
 
@@ -124,7 +129,7 @@ def has_udev_rule(host: Host) -> bool:
 
 def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     """Configure the clock; see RETURN for the result."""
-    profile = profiles.select(host.os_release())
+    profile = profiles.select(host.os_release(), family=params.get("family"))
     candidates = [profile.paths["chrony_conf"], "/etc/chrony/chrony.conf", "/etc/chrony.conf"]
     existing = [path for path in candidates if host.is_file(path)]
     path = params["path"] or (existing or candidates)[0]

@@ -32,6 +32,10 @@ options:
       C(/etc/modprobe.d/azure-blacklist.conf). Without it the vendors' list (floppy).
     type: list
     elements: str
+  family:
+    description: The family whose values count. Without it the one that os-release names.
+    type: str
+    choices: [redhat, debian, ubuntu, suse, generic]
 """
 
 EXAMPLES = r"""
@@ -88,12 +92,13 @@ def argument_spec() -> Dict[str, Any]:
         "root": {"type": "path", "default": "/"},
         "modules": {"type": "list", "elements": "str"},
         "blacklist": {"type": "list", "elements": "str"},
+        "family": {"type": "str", "choices": list(profiles.RELEASES)},
     }
 
 
 def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     """Let the modules load; see RETURN for the result."""
-    profile = profiles.select(host.os_release())
+    profile = profiles.select(host.os_release(), family=params.get("family"))
     modules = profile.modprobe_allow if params["modules"] is None else params["modules"]
     unwanted = profile.modprobe_blacklist if params["blacklist"] is None else params["blacklist"]
     both = {modprobe.normalise(name) for name in modules} & {modprobe.normalise(name) for name in unwanted}

@@ -299,3 +299,13 @@ def test_swap_of_every_kind(make_host) -> None:
 def test_zram_can_stay(make_host) -> None:
     host = make_host({"/etc/fstab": "/dev/zram0 none swap sw 0 0\n", "/etc/systemd/zram-generator.conf": "[zram0]\n"})
     assert not os_disk_swap.run(params_of(os_disk_swap, {"keep_zram": True}), host, False)["changed"]
+
+
+def test_a_family_that_was_chosen_reaches_the_module(make_host: Any) -> None:
+    """A derivative that calls itself something else, with azure_family: debian."""
+    both = {"/etc/chrony/chrony.conf": "pool a\n", "/etc/chrony.conf": "pool b\n", "/etc/os-release": "ID=odd\n"}
+    host = make_host(both)
+    plain = chrony_ptp.run(params_of(chrony_ptp, {}), host, True)
+    chosen = chrony_ptp.run(params_of(chrony_ptp, {"family": "debian"}), host, True)
+    assert (plain["path"], chosen["path"]) == ("/etc/chrony.conf", "/etc/chrony/chrony.conf")
+    assert modprobe_allow.run(params_of(modprobe_allow, {"family": "suse"}), host, True)["changed"]
