@@ -27,7 +27,7 @@ COLLECTION = Path("ansible_collections/linuxvhd/azure")
 WORKERS = "2"
 
 #: Directories below tests that hold pytest's code.
-PYTEST_TIERS = ("browser", "chroot", "distribution", "guests", "proof", "tools", "unit", "upload")
+PYTEST_TIERS = ("browser", "chroot", "distribution", "guests", "proof", "runner", "tools", "unit", "upload")
 
 #: Scenarios of `make guest`; others are named: nox -s guest -- debian13_uefi
 GUEST_SCENARIOS = ("default",)
@@ -236,6 +236,12 @@ def proof(session: nox.Session) -> None:
 def chroot(session: nox.Session) -> None:
     """Modules with the real tools of the distribution, in a chroot; needs root and mmdebstrap."""
     session.run(tool("pytest"), "-q", "-rs", "tests/chroot", *session.posargs, env=path_environment())
+
+
+@nox.session
+def runner(session: nox.Session) -> None:
+    """Audit and preparation of a real guest through ansible-runner's transmit, worker and process; slow without KVM."""
+    session.run(tool("pytest"), "-q", "-rs", "tests/runner", *session.posargs, env=path_environment())
 
 
 @nox.session
