@@ -9,7 +9,7 @@ Private to the collection: its interface may change in any release.
 
 import errno
 import os
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
@@ -62,7 +62,27 @@ class Disk:
             raise explain("read", self.path, exc)
         return b"".join(parts)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def read_into(self, offset: int, buffer: bytearray, length: int) -> int:
+        """Read up to `length` bytes into the beginning of a buffer; fewer only at the end of the file.
+
+        For long copies: a new buffer for each piece would cost more than the reading, as the kernel has to find and
+        clear memory for it each time. Moves the descriptor's position.
+        """
+        done = 0
+        with memoryview(buffer) as view:
+            try:
+                os.lseek(self.descriptor, offset, os.SEEK_SET)
+                while done < length:
+                    with view[done:length] as rest:
+                        count = os.readv(self.descriptor, [rest])
+                    if count == 0:
+                        break
+                    done += count
+            except OSError as exc:
+                raise explain("read", self.path, exc)
+        return done
+
+    def write(self, offset: int, data: Union[bytes, memoryview]) -> None:
         if self._fault is not None:
             self._fault("write", offset, bytes(data))
         view = memoryview(data)

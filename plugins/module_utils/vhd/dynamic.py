@@ -22,6 +22,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import sparse
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import DIFFERENCING, SIZE, Footer
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.writeout import Writeout
 
 HEADER_SIZE = 1024
 HEADER_COOKIE = b"cxsparse"
@@ -193,13 +194,17 @@ class DynamicVhd:
     def fill(self, target: Disk, _path: str, progress: sparse.Progress) -> None:
         """Write the disk into an empty file, leaving out zeros."""
         target.truncate(self.size)
-        for number in range(len(self._table)):
-            for offset, at, length in self._runs(number):
-                for step in range(0, length, sparse.CHUNK):
-                    count = min(sparse.CHUNK, length - step)
-                    block = self._disk.read(at + step, count)
-                    if len(block) != count:
-                        raise AzurePrepError("%s became shorter while it was read; run again." % self._disk.path)
-                    sparse.write_nonzero(target, offset + step, block)
-            if self._table[number] != UNALLOCATED:
-                progress(self.block_size)
+        buffer = bytearray(min(sparse.CHUNK, self.block_size))
+        with Writeout(target):
+            for number in range(len(self._table)):
+                for offset, at, length in self._runs(number):
+                    self._copy(target, offset, at, length, buffer)
+                if self._table[number] != UNALLOCATED:
+                    progress(self.block_size)
+
+    def _copy(self, target: Disk, offset: int, at: int, length: int, buffer: bytearray) -> None:
+        for step in range(0, length, len(buffer)):
+            count = min(len(buffer), length - step)
+            if self._disk.read_into(at + step, buffer, count) != count:
+                raise AzurePrepError("%s became shorter while it was read; run again." % self._disk.path)
+            sparse.write_nonzero(target, offset + step, buffer, count)

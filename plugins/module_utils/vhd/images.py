@@ -16,6 +16,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import detect, 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import footer as vhd_footer
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import SIZE, Footer
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.writeout import Writeout
 
 
 class Image(NamedTuple):
@@ -52,7 +53,8 @@ def _flat(disk: Disk, kind: detect.Kind, size: int, warnings: List[str]) -> Imag
             if disk.size() > size:
                 target.truncate(size)
             progress(size)
-        else:
+            return
+        with Writeout(target):
             sparse.copy(disk, target, size, is_device, progress)
 
     return Image(
@@ -151,8 +153,13 @@ def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
     program = host.which(options.qemu_img)
 
     def fill_from(target: Disk, path: str, progress: sparse.Progress) -> None:
-        qemu.check(host, options.qemu_img, kind.format, real)
-        qemu.convert(program, kind.format, real, path, told.virtual_size, progress)
+        with qemu.Check(program, kind.format, real) as check:
+
+            def watched(count: int) -> None:
+                check.look()
+                progress(count)
+
+            qemu.convert(program, kind.format, real, path, target, told.virtual_size, watched)
         if target.size() != told.virtual_size:
             raise AzurePrepError(
                 "qemu-img wrote %d bytes of the %d in %s." % (target.size(), told.virtual_size, disk.path)

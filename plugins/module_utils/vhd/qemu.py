@@ -18,6 +18,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import COMMAND_PATH
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.writeout import Writeout
 
 Progress = Callable[[int], None]
 
@@ -29,6 +31,7 @@ _FORCE_SHARE_FROM = (2, 10)
 
 _PERCENT = re.compile(rb"\((\d+)\.\d+/100%\)")
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 class Info(NamedTuple):
@@ -101,66 +104,107 @@ def info(host: Any, program: str, version: Tuple[int, ...], format_name: str, pa
     return parse_info(host.run(words, timeout=600).stdout, path)
 
 
-def check(host: Any, program: str, format_name: str, path: str) -> None:
-    """Refuse an image whose tables contradict themselves or point past its end (a truncated one reads as zeros)."""
-    result = host.run([program, "check", "-f", format_name, path], timeout=3600, check=False)
-    # 0: sound. 3: leaked clusters, harmless. 63: this format has no check. 1 and 2: errors.
-    if result.rc in (1, 2):
-        said = (result.stderr.strip() or result.stdout.strip()).splitlines()
-        raise AzurePrepError(
-            "%s is a damaged or truncated %s image; qemu-img check says: %s"
-            % (path, format_name, said[0] if said else "nothing")
-        )
-
-
 def _die_with_parent() -> None:
     """In the child: end when the module ends, even by kill -9."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def convert(
-    program: str, format_name: str, path: str, target: str, size: int, progress: Progress, quiet: bool = False
-) -> None:
-    """Convert an image into the raw file `target`, which exists and belongs to us; it becomes `size` bytes long."""
-    words = [program, "convert"] + ([] if quiet else ["-p"]) + ["-f", format_name, "-O", "raw", path, target]
+def _start(words: List[str], stdout: Any, stderr: Any) -> "subprocess.Popen[bytes]":
     environment = {"PATH": ":".join(COMMAND_PATH), "LC_ALL": "C", "HOME": "/"}
-    with tempfile.TemporaryFile() as errors:
+    try:
+        return subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=environment,
+            close_fds=True,
+            cwd="/",
+            preexec_fn=_die_with_parent,
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise AzurePrepError("Cannot start %s: %s." % (words[0], exc))
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+class Check:
+    """qemu-img check, beside the conversion of the same image: a truncated image reads as zeros.
+
+    look() and leaving without another error refuse an image whose tables contradict themselves or point past its end.
+    """
+
+    def __init__(self, program: str, format_name: str, path: str) -> None:
+        self._words = [program, "check", "-f", format_name, path]
+        self._format = format_name
+        self._path = path
+
+    def __enter__(self) -> "Check":
+        self._said = tempfile.TemporaryFile()
         try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                env=environment,
-                close_fds=True,
-                cwd="/",
-                preexec_fn=_die_with_parent,
+            self._process = _start(self._words, self._said, self._said)
+        except BaseException:
+            self._said.close()
+            raise
+        return self
+
+    def look(self) -> None:
+        """Refuse the image if the check has ended and was not content."""
+        # 0: sound. 3: leaked clusters, harmless. 63: this format has no check. 1 and 2: errors.
+        if self._process.poll() in (1, 2):
+            self._said.seek(0)
+            lines = self._said.read(4000).decode("utf-8", "replace").strip().splitlines()
+            raise AzurePrepError(
+                "%s is a damaged or truncated %s image; qemu-img check says: %s"
+                % (self._path, self._format, lines[0] if lines else "nothing")
             )
-        except OSError as exc:
-            raise AzurePrepError("Cannot start %s: %s." % (program, exc))
-        done = 0
+
+    def __exit__(self, kind: Any, *_error: Any) -> None:
         try:
-            if process.stdout is None:
-                raise AssertionError("process.stdout must be set by now")
-            while True:
-                output = os.read(process.stdout.fileno(), 4096)
-                if not output:
-                    break
-                percents = _PERCENT.findall(output)
-                if percents:
-                    now = size * int(percents[-1]) // 100
-                    progress(max(now - done, 0))
-                    done = max(now, done)
-            status = process.wait()
+            # A conversion that failed is best explained by what is wrong with the image.
+            if kind is None or issubclass(kind, AzurePrepError):
+                self._process.wait()
+                self.look()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            _end(self._process)
+            self._said.close()
+
+
+def convert(program: str, format_name: str, path: str, name: str, target: Disk, size: int, progress: Progress) -> None:
+    """Convert an image into the raw file `target`, which is empty and has that name; it becomes `size` bytes long.
+
+    What qemu-img writes is brought to the disk meanwhile. Its own cache modes are slower: they sync at the end, or
+    with every write.
+    """
+    words = [program, "convert", "-p", "-f", format_name, "-O", "raw", path, name]
+    with tempfile.TemporaryFile() as errors:
+        process = _start(words, subprocess.PIPE, errors)
+        done = 0
+        with Writeout(target):
+            try:
+                if process.stdout is None:
+                    raise AssertionError("process.stdout must be set by now")
+                while True:
+                    output = os.read(process.stdout.fileno(), 4096)
+                    if not output:
+                        break
+                    percents = _PERCENT.findall(output)
+                    if percents:
+                        now = size * int(percents[-1]) // 100
+                        progress(max(now - done, 0))
+                        done = max(now, done)
+                status = process.wait()
+            finally:
+                _end(process)
+                if process.stdout is not None:
+                    process.stdout.close()
         if status != 0:
             errors.seek(0)
-            said = errors.read(2000).decode("utf-8", "replace").replace(target, "dest").strip()
+            said = errors.read(2000).decode("utf-8", "replace").replace(name, "dest").strip()
             hint = " Nothing was left behind." if "No space left" in said else ""
             raise AzurePrepError(
                 "qemu-img could not convert %s (exit status %d): %s%s"
