@@ -142,6 +142,10 @@ GUESTS = {
         Definition("debian13-networkd", "trixie", network="networkd", cmdline="quiet"),
         Definition("debian13-netplan", "trixie", firmware="uefi", network="netplan", cmdline="quiet"),
         Definition("debian13-dracut", "trixie", firmware="uefi", initramfs="dracut", cmdline="quiet"),
+        # Both provisioners on board, as an image has them that somebody prepared and went on using.
+        Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
+        Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),
+        Definition("debian13-agents", "trixie", network="networkd", packages=("cloud-init", "waagent")),
         Definition("testing-uefi", "forky", firmware="uefi", network="networkd", cmdline="quiet"),
     )
 }

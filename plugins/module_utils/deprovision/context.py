@@ -9,11 +9,12 @@ Private to the collection: its interface may change in any release.
 
 import json
 import os
+import pwd
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, texts
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, places, texts
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -55,7 +56,8 @@ class Context:
         self.options = options
         self.protected = [path.rstrip("/") for path in protected]
         self.warnings: List[str] = []
-        self.mounts = _mount_points()
+        self.mounts = places.mounts()
+        self._mounted = {mount.point for mount in self.mounts}
         self.state = read_state(host)
         self.all_accounts = acc.parse_passwd(host.read("/etc/passwd", ""))
         self.uid_min = acc.uid_min(host.read("/etc/login.defs", ""))
@@ -81,6 +83,15 @@ class Context:
         if condition == "etckeeper":
             return self.host.exists("/etc/etckeeper/etckeeper.conf")
         raise ValueError(condition)
+
+    def warn(self, sentence: str) -> None:
+        """Note something for the caller, once."""
+        if sentence not in self.warnings:
+            self.warnings.append(sentence)
+
+    def is_mounted(self, path: str) -> bool:
+        """Whether a file system of its own is mounted right at a path."""
+        return self.host.path(path, follow_last=False) in self._mounted
 
     def kept(self, item: items.Item) -> bool:
         return item.id in self.options.keep or item.rule in self.options.keep
@@ -114,6 +125,15 @@ class Context:
         known = acc.by_name(self.all_accounts)
         for entry in self.state.get("accounts", []):
             known.setdefault(entry[0], acc.Account(*entry))
+        for name in tuple(self.options.remove_users) + tuple(self.options.connected_users):
+            if name not in known:
+                traced = account_by_traces(self.host, name, self.all_accounts)
+                if traced is not None:
+                    known[name] = traced
+                    self.warn(
+                        "%s is not in /etc/passwd: a directory service knows the account, or it was deleted before. "
+                        "What it left on this machine goes." % name
+                    )
         wanted: List[str] = []
         if self.options.user:
             for name, source in provisioned_users(self.host) + [
@@ -129,10 +149,10 @@ class Context:
             if name in wanted:
                 continue
             if name not in known:
-                self.warnings.append("remove_users names %s, but there is no such account." % name)
+                self.warn("remove_users names %s, but there is no such account." % name)
                 continue
             account = known[name]
-            if account.uid == 0 or account.uid < 100:
+            if 0 <= account.uid < 100:
                 raise AzurePrepError(
                     "remove_users names %s, which is an account of the system itself (UID %d); it stays. "
                     "Take it out of the list." % (name, account.uid)
@@ -146,9 +166,9 @@ class Context:
         """Whether a user that was found, not named, may go: a person's account."""
         if account.uid == 0:
             return False
-        if self.uid_min <= account.uid < acc.UID_MAX:
+        if self.uid_min <= account.uid < acc.UID_MAX or account.name not in acc.by_name(self.all_accounts):
             return True
-        self.warnings.append(
+        self.warn(
             "The account %s (known from %s) has the system UID %d and stays; name it in remove_users if it should go."
             % (account.name, source, account.uid)
         )
@@ -183,6 +203,37 @@ class Context:
         }
         self.state = state
         self.host.write(STATE_FILE, json.dumps(state, sort_keys=True) + "\n", mode=0o600)
+
+
+def account_by_traces(host: Host, name: str, known: Sequence[acc.Account]) -> Optional[acc.Account]:
+    """An account that /etc/passwd does not have: one of a directory service, or one that left things behind.
+
+    Its UID is -1 where it cannot be told, or where an account that stays has the same.
+    """
+    if not re.match(r"^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$", name) or name in (".", ".."):
+        return None
+    if host.is_live:
+        try:
+            entry = pwd.getpwnam(name)
+        except (KeyError, ValueError, OSError):
+            pass
+        else:
+            return acc.Account(name, entry.pw_uid, entry.pw_gid, entry.pw_dir, entry.pw_shell)
+    home = "/home/" + name
+    details = host.stat(home, follow_last=False)
+    traces = [home, "/var/mail/" + name, "/var/spool/mail/" + name, "/etc/sudoers.d/" + name]
+    traces += [folder + name for folder in ("/var/spool/cron/crontabs/", "/var/spool/cron/tabs/", "/var/spool/cron/")]
+    files = ("/etc/shadow", "/etc/subuid", "/etc/subgid")
+    left = any(host.exists(path) or host.is_link(path) for path in traces) or any(
+        acc.password_of(host.read(path, ""), name) is not None for path in files
+    )
+    group = host.read("/etc/group", "")
+    if not left and acc.without_members(group, [name], (3,), []) == group:
+        return None
+    uid = details.st_uid if details is not None else -1
+    if uid in [account.uid for account in known]:
+        uid = -1
+    return acc.Account(name, uid, -1, home, "")
 
 
 def read_state(host: Host) -> Dict[str, Any]:
@@ -334,19 +385,4 @@ def _wanted_units(host: Host) -> List[str]:
     for directory in _SYSTEMD_DIRECTORIES:
         for pattern in ("/*.wants/*", "/*.requires/*"):
             found.extend(os.path.basename(path) for path in host.glob(directory + pattern))
-    return found
-
-
-def _mount_points() -> List[str]:
-    """Mount points of this machine as the kernel names them (proc(5), mountinfo, field 5)."""
-    found = []
-    try:
-        with open("/proc/self/mountinfo", "rb") as stream:
-            for line in stream:
-                fields = line.split()
-                if len(fields) > 4:
-                    raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8)]), fields[4])
-                    found.append(os.fsdecode(raw))
-    except OSError:
-        return []
     return found

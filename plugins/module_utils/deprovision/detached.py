@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import process
@@ -226,6 +227,15 @@ def work(directory: str) -> None:
             result = process.run(host, context, live, note)
     except AzurePrepError as exc:
         result = {"error": str(exc), "checks": [], "removed": [], "changed": True, "actions": live.actions}
+    except Exception as exc:  # whatever it is, whoever waits must hear of it, on the console too
+        step = (spool.read("progress.json") or {}).get("step", "the start")
+        sentence = "Deprovisioning broke off at: %s (%s: %s). Run again; it completes what is left." % (
+            step,
+            type(exc).__name__,
+            exc,
+        )
+        traceback.print_exc()
+        result = {"error": sentence, "checks": [], "removed": [], "changed": True, "actions": live.actions}
     result["token"] = spec.get("token")
     spool.write("result.json", result)
     good = "error" not in result and process.failure_sentence(result) is None

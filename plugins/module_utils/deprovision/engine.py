@@ -14,15 +14,20 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import stat as stat_module
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import context as ctx_module
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import texts
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import places, texts
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import COMMIT, ITEMS, MAIN, Item
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import (
+    COMMIT,
+    ITEMS,
+    MAIN,
+    SHELL_HISTORIES,
+    Item,
+)
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -125,30 +130,44 @@ def _entry(context: Context, item: Item, path: str, action: str = "delete") -> E
     return Entry(item.id, action, _kind(real), path, size, files)
 
 
-def _patterns(context: Context, item: Item) -> List[str]:
-    """The item's patterns, %h replaced by every home directory."""
-    patterns: List[str] = []
+def _patterns(context: Context, item: Item) -> List[Tuple[str, str]]:
+    """The item's patterns with the home directory that each belongs to ("" for none); %h is every home in turn."""
+    patterns: List[Tuple[str, str]] = []
     homes: Optional[List[str]] = None
     for pattern in item.paths:
         if pattern.startswith("%h/"):
             homes = context.homes() if homes is None else homes
-            patterns.extend(home + pattern[2:] for home in homes)
+            patterns.extend((home, home + pattern[2:]) for home in homes)
         else:
-            patterns.append(pattern)
+            patterns.append(("", pattern))
     return patterns
 
 
-def _expand(context: Context, item: Item) -> List[str]:
-    """Existing paths of an item, each real location once (on merged systems /lib is /usr/lib)."""
-    found: List[str] = []
+def _expand_homes(context: Context, item: Item) -> List[Tuple[str, str]]:
+    """(home or "", existing path) of an item, each real location once (on merged systems /lib is /usr/lib).
+
+    Below a home directory, whose owner may have put links there, nothing is taken that lies outside of it.
+    """
+    found: List[Tuple[str, str]] = []
     seen = set()
-    for pattern in _patterns(context, item):
+    for home, pattern in _patterns(context, item):
         for path in context.host.glob(pattern):
             real = context.host.path(path, follow_last=False)
-            if real not in seen and not _is_protected(context, path):
-                seen.add(real)
-                found.append(path)
+            if real in seen or _is_protected(context, path):
+                continue
+            seen.add(real)
+            if home and not places.lies_below(context.host, home, path):
+                context.warn(
+                    "%s leads out of the home directory through a symbolic link and was left alone; name the real "
+                    "path in remove_paths if it should go." % path
+                )
+                continue
+            found.append((home, path))
     return found
+
+
+def _expand(context: Context, item: Item) -> List[str]:
+    return [path for _home, path in _expand_homes(context, item)]
 
 
 def _find_delete(context: Context, item: Item) -> List[Entry]:
@@ -163,7 +182,7 @@ def _find_empty(context: Context, item: Item) -> List[Entry]:
         # A link that stands for a directory (/var/tmp -> /tmp) is followed, and stays.
         for name in context.host.listdir(directory):
             path = directory.rstrip("/") + "/" + name
-            if name == "lost+found" or _is_protected(context, path) or context.host.path(path, False) in context.mounts:
+            if name == "lost+found" or _is_protected(context, path) or context.is_mounted(path):
                 continue
             if _holds_protected(context, path):
                 continue
@@ -171,39 +190,80 @@ def _find_empty(context: Context, item: Item) -> List[Entry]:
     return entries
 
 
-def _truncatable(context: Context, path: str) -> Optional[Entry]:
-    """An entry where the path is, or links to, a regular file that holds something."""
-    real = context.host.path(path)
-    try:
-        details = os.lstat(real)
-    except OSError:
+def _to_empty(context: Context, item: Item, path: str, top: str) -> Optional[Entry]:
+    """How the content of a file goes whose place others may have prepared: emptied, or only the name deleted.
+
+    A link, or a second name (hard link), that leads out of `top` must never empty what is there: /etc/passwd may be
+    at the other end. Then only the link or the name goes, and a note says where the content stays.
+    """
+    host = context.host
+    details = host.stat(path, follow_last=False)
+    if details is None:
         return None
+    if stat_module.S_ISDIR(details.st_mode):
+        return _entry(context, item, path) if host.listdir(path) else None
+    if stat_module.S_ISLNK(details.st_mode):
+        behind = host.stat(path)
+        if behind is None or not stat_module.S_ISREG(behind.st_mode) or behind.st_size == 0:
+            # /dev/null and the like: an administrator's way to keep no history.
+            return None
+        if not places.is_below(host.path(path), host.path(top)):
+            context.warn("%s was a link to %s, which was left alone." % (path, host.resolve(path)))
+            return Entry(item.id, "delete", "link", path, 0, 1)
+        path, details = host.resolve(path), behind
     if not stat_module.S_ISREG(details.st_mode) or details.st_size == 0:
         return None
-    return Entry("", "truncate", "file", context.host.inside(real), details.st_size, 1)
+    if details.st_nlink > 1 and not places.all_names_below(host.path(top), details):
+        context.warn("%s has another name outside of %s (hard link); its content was left alone there." % (path, top))
+        return Entry(item.id, "delete", "file", path, details.st_size, 1)
+    return Entry(item.id, "truncate", "file", path, details.st_size, 1)
 
 
 def _find_truncate(context: Context, item: Item) -> List[Entry]:
-    found = [_truncatable(context, path) for path in _expand(context, item)]
-    return [entry._replace(id=item.id) for entry in found if entry is not None]
+    found = [_to_empty(context, item, path, os.path.dirname(path)) for path in _expand(context, item)]
+    return [entry for entry in found if entry is not None]
+
+
+def _named_histories(context: Context) -> List[Tuple[str, str]]:
+    """(directory that it may not lead out of, path) of the files that start-up files assign to HISTFILE."""
+    host = context.host
+    paths: List[Tuple[str, str]] = []
+    common = ["/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshrc", "/etc/zshrc", "/etc/environment"]
+    common += host.glob("/etc/profile.d/*.sh")
+    names = {account.home.rstrip("/"): account.name for account in context.all_accounts}
+    for home in context.homes():
+        own = [home + "/" + name for name in (".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".kshrc")]
+        for source in common + [path for path in own if places.lies_below(host, home, path)]:
+            text = ctx_module._text(host, source)
+            for named in texts.history_files_named(text, home, names.get(home, os.path.basename(home))):
+                if places.lies_below(host, home, named):
+                    paths.append((home, named))
+                elif places.is_history_place(host, named, home, trusted=source in common):
+                    paths.append((os.path.dirname(named), named))
+                elif host.is_file(named):
+                    context.warn(
+                        "%s makes %s the history file; it is outside of %s and was left alone." % (source, named, home)
+                    )
+    return paths
 
 
 def _find_shell_history(context: Context, item: Item) -> List[Entry]:
     """The usual names, and whatever start-up files assign to HISTFILE."""
-    paths = _expand(context, item)
-    common = ["/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/zsh/zshrc", "/etc/zshrc", "/etc/environment"]
-    common += context.host.glob("/etc/profile.d/*.sh")
-    for home in context.homes():
-        own = [home + "/" + name for name in (".bashrc", ".bash_profile", ".profile", ".zshrc", ".zshenv", ".kshrc")]
-        for path in common + own:
-            for named in texts.history_files_named(ctx_module._text(context.host, path), home):
-                if named not in paths and context.host.is_file(named):
-                    paths.append(named)
     entries: List[Entry] = []
-    for path in paths:
-        entry = _truncatable(context, path)
+    for home, path in _expand_homes(context, item) + _named_histories(context):
+        entry = _to_empty(context, item, path, home)
         if entry is not None and entry.path not in [other.path for other in entries]:
-            entries.append(entry._replace(id=item.id))
+            entries.append(entry)
+    return entries
+
+
+def _find_tool_history(context: Context, item: Item) -> List[Entry]:
+    """Histories of programs; the shells' own are another item's, which empties them in place."""
+    entries = []
+    named = [path for _home, path in _named_histories(context)]
+    for home, path in _expand_homes(context, item):
+        if path[len(home) + 1 :] not in SHELL_HISTORIES and path not in named:
+            entries.append(_entry(context, item, path))
     return entries
 
 
@@ -226,8 +286,10 @@ def _find_logs(context: Context, item: Item) -> List[Entry]:
                 elif stat_module.S_ISREG(details.st_mode):
                     if ROTATED.search(name):
                         entries.append(Entry(item.id, "delete", "file", path, details.st_size, 1))
-                    elif details.st_size:
-                        entries.append(Entry(item.id, "truncate", "file", path, details.st_size, 1))
+                    else:
+                        entry = _to_empty(context, item, path, top)
+                        if entry is not None:
+                            entries.append(entry)
     return entries
 
 
@@ -300,24 +362,24 @@ def _account_paths(context: Context, account: acc.Account) -> List[str]:
                 paths.append(folder + "/" + job)
     found = []
     seen = set()
-    if account.home and acc.home_is_removable(account, _remaining(context)) and _owns(context, account):
+    if account.home and acc.home_is_removable(account, remaining(context)) and _owns(context, account):
         paths.insert(0, account.home.rstrip("/"))
         behind = host.resolve(account.home)
         real_home = account._replace(home=behind)
-        if host.is_link(account.home.rstrip("/")) and acc.home_is_removable(real_home, _remaining(context)):
+        if host.is_link(account.home.rstrip("/")) and acc.home_is_removable(real_home, remaining(context)):
             details = host.stat(behind)
             if details is not None and details.st_uid == account.uid:
                 # The home is a link to a directory of the account's own: both go.
                 paths.insert(0, behind)
     for path in paths:
         real = host.path(path, follow_last=False)
-        if os.path.lexists(real) and real not in seen and real not in context.mounts:
+        if os.path.lexists(real) and real not in seen and not context.is_mounted(path):
             seen.add(real)
             found.append(path)
     return found
 
 
-def _remaining(context: Context) -> List[acc.Account]:
+def remaining(context: Context) -> List[acc.Account]:
     gone = {account.name for account in context.removed_accounts}
     return [account for account in context.all_accounts if account.name not in gone]
 
@@ -358,6 +420,11 @@ def _edited(context: Context, item: Item, path: str) -> Optional[str]:
     """The text that a file must have after an edit item; None where the file must go."""
     text = context.host.read(path)
     names = [account.name for account in context.removed_accounts]
+    if item.action == "edit_iscsi":
+        # Debian's start script makes a name where the file says so, and stops where there is no file.
+        scripts = ("/usr/lib/open-iscsi/startup-checks.sh", "/lib/open-iscsi/startup-checks.sh")
+        generate = any(context.host.exists(path) for path in scripts)
+        return texts.initiator_name(text) if generate else None
     if item.action == "edit_fstab":
         return texts.fstab_without_cloudconfig(text)
     if item.action == "edit_hostname":
@@ -501,6 +568,10 @@ def _find_ssh_user_keys(context: Context, item: Item) -> List[Entry]:
     accounts = context.all_accounts + [a for a in context.removed_accounts if a not in context.all_accounts]
     entries = _find_delete(context, item)
     seen = {entry.path for entry in entries}
+    for path in _private_keys(context):
+        if path not in seen:
+            seen.add(path)
+            entries.append(_entry(context, item, path))
     for pattern in texts.sshd_values(_sshd_text(context.host), "AuthorizedKeysFile"):
         if pattern == "none":
             continue
@@ -508,10 +579,32 @@ def _find_ssh_user_keys(context: Context, item: Item) -> List[Entry]:
             path = pattern if pattern.startswith(("/", "%")) else "%h/" + pattern
             path = path.replace("%h", account.home).replace("%u", account.name).replace("%U", str(account.uid))
             # Files only, and named for an account that exists: "/etc/%u" must not take /etc with it.
+            if "%h" in pattern or not pattern.startswith(("/", "%")):
+                home = account.home
+                if not context.host.is_dir(home) or not places.lies_below(context.host, home, path):
+                    continue
             if "%" not in path and path not in seen and path.startswith("/") and context.host.is_file(path):
                 seen.add(path)
                 entries.append(_entry(context, item, path))
     return entries
+
+
+def _private_keys(context: Context) -> List[str]:
+    """Files in ~/.ssh that are private keys by their content, whatever they are called, with their public halves."""
+    host = context.host
+    found = []
+    for home in context.homes():
+        folder = home + "/.ssh"
+        if not places.lies_below(host, home, folder + "/x"):
+            continue
+        for name in host.listdir(folder):
+            path = folder + "/" + name
+            details = host.stat(path, follow_last=False)
+            if details is None or not stat_module.S_ISREG(details.st_mode) or details.st_size > 64 * 1024:
+                continue
+            if b"PRIVATE KEY-----" in host.read_bytes(path):
+                found += [path] + [path + tail for tail in (".pub", "-cert.pub") if host.exists(path + tail)]
+    return [path for path in found if not _is_protected(context, path)]
 
 
 def _sshd_text(host: Host) -> str:
@@ -534,6 +627,7 @@ _FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
     "empty": _find_empty,
     "truncate": _find_truncate,
     "shell_history": _find_shell_history,
+    "tool_history": _find_tool_history,
     "logs": _find_logs,
     "cloud_init_state": _find_cloud_init_state,
     "own_traces": _find_own_traces,
@@ -550,77 +644,135 @@ _FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
 
 
 def find(context: Context, item: Item) -> List[Entry]:
-    """What is left to do for an item; empty where it is kept, does not apply, or is done."""
+    """What is left to do for an item; empty where it is kept, does not apply, or is done.
+
+    Not what lies on a network file system, which is not on the disk, nor what goes with a directory of the same item.
+    """
     if context.kept(item) or not context.holds(item.when):
         return []
-    return _FINDERS.get(item.action, _find_edit)(context, item)
+    entries = []
+    directories = []
+    for entry in _FINDERS.get(item.action, _find_edit)(context, item):
+        if entry.kind != "account":
+            real = context.host.path(entry.path, follow_last=False)
+            remote = places.remote_type(real, context.mounts)
+            if remote:
+                context.warn("%s lies on a network file system (%s) and was left alone." % (entry.path, remote))
+                continue
+            if entry.kind == "directory" and entry.action == "delete":
+                directories.append(real + "/")
+        entries.append(entry)
+    if not directories:
+        return entries
+    return [
+        entry
+        for entry in entries
+        if entry.kind == "account"
+        or not context.host.path(entry.path, follow_last=False).startswith(tuple(directories))
+    ]
 
 
 def plan(context: Context) -> List[Entry]:
-    """Everything that a run would do, in order, each path once."""
+    """Everything that a run would do, in order, each path once, with the sizes that the run will find.
+
+    A directory that goes after things in it were dealt with has less in it by then; what would be found in a
+    directory that is gone by then is left out.
+    """
     entries: List[Entry] = []
     seen = set()
     gone: List[str] = []
+    earlier: List[Tuple[str, Entry]] = []
     for item in ITEMS:
         for entry in find(context, item):
             key = (entry.kind == "account", entry.path)
-            covered = entry.kind != "account" and any(entry.path.startswith(path + "/") for path in gone)
-            if key in seen or covered:
+            real = "" if entry.kind == "account" else context.host.path(entry.path, follow_last=False)
+            if key in seen or (real and real.startswith(tuple(gone))):
                 continue
             seen.add(key)
             if entry.action == "delete" and entry.kind == "directory":
-                gone.append(entry.path)
+                inside = [other for place, other in earlier if place.startswith(real + "/")]
+                entry = entry._replace(
+                    bytes=entry.bytes - sum(other.bytes for other in inside if other.kind != "link"),
+                    files=entry.files - sum(other.files for other in inside if other.action == "delete"),
+                )
+                gone.append(real + "/")
+            if real:
+                earlier.append((real, entry))
             entries.append(entry)
     return entries
+
+
+def obstacles(context: Context, wanted: Sequence[Item]) -> List[Check]:
+    """What would keep these items from being done, as failed checks: mounted file systems in the way.
+
+    Asked before the way in is taken: an error after that could no longer be repaired by logging in.
+    """
+    found: List[Check] = []
+    for item in wanted:
+        for entry in find(context, item):
+            if entry.kind == "account":
+                continue
+            real = context.host.path(entry.path, follow_last=False)
+            why = ""
+            if entry.kind == "directory" and entry.action == "delete":
+                inside = [mount.point for mount in context.mounts if places.is_below(mount.point, real)]
+                why = "a file system is mounted at %s; unmount it" % inside[0] if inside else ""
+            if not why and _is_read_only(real):
+                why = "it is on a file system that is mounted read-only"
+            if why:
+                found.append(Check(item.id, item.rule, False, "left", "%s cannot go: %s" % (entry.path, why)))
+        if item.action == "connected_account" and not context.kept(item):
+            for account in context.connected:
+                if context.is_mounted(account.home):
+                    why = "its home directory %s is a file system of its own; unmount it" % account.home
+                    found.append(Check(item.id, item.rule, False, "left", "%s cannot go: %s" % (account.name, why)))
+    return found
+
+
+def _is_read_only(real: str) -> bool:
+    while not os.path.isdir(real) or os.path.islink(real):
+        real = os.path.dirname(real)
+    try:
+        return bool(os.statvfs(real).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 # -- doing -----------------------------------------------------------------------------------------------------------
 
 
-def remove_tree(host: Host, path: str, mounts: Sequence[str]) -> None:
+def remove_tree(host: Host, path: str, mounts: Sequence[places.Mount]) -> None:
     """Delete a file, a link or a tree; a tree with a mounted file system in it is refused whole."""
     real = host.path(path, follow_last=False)
-    if os.path.islink(real) or not os.path.isdir(real):
-        host.remove(path)
+    if not os.path.lexists(real):
         return
-    inside = [mount for mount in mounts if mount == real or mount.startswith(real + "/")]
+    host._step("unlink", path)
+    if os.path.islink(real) or not os.path.isdir(real):
+        places.unlink(real)
+        return
+    inside = [mount.point for mount in mounts if places.is_below(mount.point, real)]
     if inside:
         raise AzurePrepError(
             "%s was not deleted: a file system is mounted at %s; unmount it first." % (path, inside[0]), path=path
         )
-    host._step("unlink", path)
-    failures: List[Tuple[str, OSError]] = []
-
-    def note(_function: Any, where: str, info: Any) -> None:
-        error = info[1]
-        if isinstance(error, OSError) and error.errno == errno.ENOENT:
-            return
-        if not isinstance(error, OSError):
-            raise error
-        failures.append((where, error))
-
-    shutil.rmtree(real, onerror=note)
-    if failures and os.path.lexists(real):
-        where, error = failures[0]
-        raise AzurePrepError("Cannot remove %s: %s." % (host.inside(where), error.strerror or error), path=path)
+    failure = places.remove_directory(real)
+    if failure is not None and failure[1].errno in (errno.EPERM, errno.EACCES):
+        places.thaw_tree(real)
+        failure = places.remove_directory(real)
+    if failure is not None:
+        raise AzurePrepError(
+            "Cannot remove %s: %s (%s)." % (path, failure[1].strerror or failure[1], os.path.basename(failure[0])),
+            path=path,
+        )
 
 
 def truncate(host: Host, path: str) -> None:
-    """Cut a regular file to zero bytes in place: owner, mode, label and the writers' open descriptors stay."""
-    real = host.path(path)
+    """Cut a regular file to zero bytes in place, links followed (the finders decided that they may be)."""
     host._step("truncate", path)
     try:
-        descriptor = os.open(real, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
+        places.truncate(host.path(path))
     except OSError as exc:
         raise AzurePrepError("Cannot empty %s: %s." % (path, exc.strerror or exc), path=path)
-    try:
-        os.ftruncate(descriptor, 0)
-    except OSError as exc:
-        raise AzurePrepError("Cannot empty %s: %s." % (path, exc.strerror or exc), path=path)
-    finally:
-        os.close(descriptor)
 
 
 class _AccountLock:
@@ -667,8 +819,34 @@ def _write_if_changed(host: Host, path: str, edit: Callable[[str], str]) -> None
             host.write(path, after)
 
 
+_ACCOUNT_FILES = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
+
+
 def do(context: Context, item: Item, entry: Entry) -> None:
-    """Do one entry of an item. Raises AzurePrepError; the caller goes on with the others."""
+    """Do one entry of an item. Raises AzurePrepError; the caller goes on with the others.
+
+    Flags of chattr(1) that forbid even root a change (append-only logs, an immutable resolv.conf) are taken off for it,
+    and set again on what is still there.
+    """
+    host = context.host
+    touched = list(_ACCOUNT_FILES) if entry.kind == "account" else [entry.path]
+    reals = [host.path(path, follow_last=entry.action != "delete") for path in touched]
+    taken = []
+    for real in sorted(set(reals) | {os.path.dirname(real) for real in reals}):
+        flags = places.thaw(real)
+        if flags:
+            taken.append((real, flags))
+    try:
+        _do(context, item, entry)
+    finally:
+        for real, flags in taken:
+            if os.path.lexists(real):
+                places.freeze(real, flags)
+    if taken:
+        context.warn("%s had flags that forbid changes (chattr); they were lifted for the change." % entry.path)
+
+
+def _do(context: Context, item: Item, entry: Entry) -> None:
     host = context.host
     if entry.kind == "account":
         remove_account(host, entry.path)
@@ -800,7 +978,9 @@ def _special_evidence(context: Context, item: Item) -> Optional[Check]:
         # A home on a file system of its own is not deleted with the account, and that must be seen.
         for account in context.accounts if item.action == "accounts" else context.connected:
             details = host.stat(account.home, follow_last=False) if account.home.startswith("/") else None
-            removable = acc.home_is_removable(account, _remaining(context)) and _owns(context, account)
+            if details is not None and places.remote_type(host.path(account.home), context.mounts):
+                continue
+            removable = acc.home_is_removable(account, remaining(context)) and _owns(context, account)
             if details is not None and removable and not _is_protected(context, account.home):
                 left.append(account.home)
         if left:
@@ -808,68 +988,6 @@ def _special_evidence(context: Context, item: Item) -> Optional[Check]:
         said = "removed: %s" % ", ".join(names) if names else "none to remove"
         return Check(item.id, item.rule, True, "done" if names else "not_applicable", said)
     return None
-
-
-def mentions(context: Context) -> Iterator[str]:
-    """Sentences about files in /etc that still name a removed account or the build machine; told, not changed."""
-    words = [account.name for account in context.removed_accounts]
-    release = context.host.os_release()
-    words += [name for name in context.hostnames if name.lower() not in (release.id, "linux")]
-    words = [word for word in words if len(word) > 2]
-    if not words:
-        return
-    pattern = re.compile(r"(?<![\w.-])(%s)(?![\w-])" % "|".join(re.escape(word) for word in words))
-    count = 0
-    base = context.host.path("/etc")
-    for folder, names, files in os.walk(base):
-        names[:] = sorted(name for name in names if name not in ("ssl", "selinux", "alternatives", "terminfo", ".git"))
-        for name in sorted(files):
-            real = os.path.join(folder, name)
-            try:
-                details = os.lstat(real)
-                if not stat_module.S_ISREG(details.st_mode) or details.st_size > 256 * 1024:
-                    continue
-                with open(real, "rb") as stream:
-                    text = stream.read().decode("utf-8", "surrogateescape")
-            except OSError:
-                continue
-            match = pattern.search(text)
-            if match:
-                count += 1
-                if count > 20:
-                    yield "More files in /etc name them; the list was cut at 20."
-                    return
-                yield "%s still names %s." % (context.host.inside(real), match.group(1))
-
-
-def leftovers_of_people(context: Context) -> Iterator[str]:
-    """Sentences about accounts that stay with a password, and homes that stay without their account."""
-    for account in context.removed_accounts:
-        if account.home.startswith("/") and account.home != "/" and context.host.exists(account.home):
-            yield "%s, the home directory of %s, stays: it is shared or not the account's own." % (
-                account.home,
-                account.name,
-            )
-    shadow = context.host.read("/etc/shadow", "")
-    for account in _remaining(context):
-        if account.name != "root" and acc.is_hash(acc.password_of(shadow, account.name)):
-            yield (
-                "The account %s stays, and with it its password; name it in remove_users if it should go."
-                % account.name
-            )
-
-
-def older_copies(context: Context) -> Iterator[str]:
-    """Sentences about places that keep earlier states of files that were deleted now."""
-    snapshots = context.host.glob("/.snapshots/*/snapshot")
-    if snapshots:
-        yield (
-            "%d snapshots in /.snapshots keep old keys, accounts and logs; delete them (snapper delete) before capture."
-            % len(snapshots)
-        )
-    deployments = context.host.glob("/ostree/deploy/*/deploy/*")
-    if len(deployments) > len(context.host.glob("/ostree/deploy/*/deploy/*.origin")) + 1:
-        yield "Older ostree deployments keep their own /etc; remove them (rpm-ostree cleanup -rp) before capture."
 
 
 def items_of(*phases: str) -> List[Item]:

@@ -13,6 +13,7 @@ Private to the collection: its interface may change in any release.
 
 from typing import NamedTuple, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.edits import BACKUP_FOLDER
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX
 
 #: Phases. "main" can be repeated as often as needed: the machine can still be logged in to afterwards.
@@ -45,10 +46,27 @@ SHELL_HISTORIES = (
     ".config/nushell/history.txt",
 )
 
-#: What other programs remember of what was typed or read.
+#: What other programs remember of what was typed or read. The first patterns catch programs that nobody listed here.
 TOOL_HISTORIES = (
-    ".*_history.old",
-    ".*_history-*.tmp",
+    ".*_history",
+    ".*-history",
+    ".*_history.*",
+    ".*_history-*",
+    ".*_hist",
+    ".*.sw[a-p]",
+    ".config/*/history",
+    ".config/*/*_history",
+    ".local/share/*/history",
+    ".local/share/*/*_history",
+    ".local/state/*/history",
+    ".local/state/*/*_history",
+    ".vim/undo*",
+    ".vim/swap*",
+    ".vim/backup*",
+    ".local/state/nvim",
+    ".local/state/vim",
+    ".emacs.d/auto-save-list",
+    ".dead.letter",
     ".bash_sessions",
     ".zsh_sessions",
     ".python_history",
@@ -58,7 +76,6 @@ TOOL_HISTORIES = (
     ".local/state/lesshst",
     ".local/state/less/history",
     ".local/state/python_history",
-    ".local/state/nvim/shada",
     ".local/share/nvim/shada",
     ".local/share/xonsh/history_json",
     ".viminfo",
@@ -239,6 +256,7 @@ ITEMS = (
             "/var/log/curtin",
             "/var/lib/YaST2/install.inf",
             "/var/cache/debconf/*.dat-old",
+            "/var/cache/debconf/passwords.dat",
             "/autoinstall.yaml",
             "/preseed.cfg",
             "/etc/cloud/cloud.cfg.d/50-curtin-networking.cfg",
@@ -282,16 +300,45 @@ ITEMS = (
         "delete",
         (
             "/var/lib/systemd/credential.secret",
-            "/etc/iscsi/initiatorname.iscsi",
+            "/var/lib/systemd/tpm2-srk-public-key*",
             "/etc/nvme/hostid",
             "/etc/nvme/hostnqn",
             "/var/lib/hyperv/.kvp_pool_*",
             "/var/lib/hyperv/kvp_pool_*",
             "/var/opt/hyperv/.kvp_pool_*",
             "/var/lib/fwupd/pending.db",
+            "/var/lib/fwupd/pki/secret.key",
+            "/etc/multipath/wwids",
+            "/etc/multipath/bindings",
+            "/var/lib/yum/uuid",
+            "/var/lib/zypp/AnonymousUniqueId",
             "/etc/ssh/ssh_known_hosts.old",
             "/var/lib/open-vm-tools",
             "/var/lib/usbguard/rules.d/*",
+        ),
+    ),
+    Item(
+        "iscsi_initiator",
+        "CLEAN-13",
+        "The machine's name as an iSCSI initiator",
+        MAIN,
+        "edit_iscsi",
+        ("/etc/iscsi/initiatorname.iscsi",),
+    ),
+    Item(
+        "domain_secrets",
+        "CLEAN-13",
+        "The machine's own keys in a Kerberos or Windows domain",
+        MAIN,
+        "delete",
+        (
+            "/etc/krb5.keytab",
+            "/var/lib/samba/private/secrets.tdb",
+            "/var/lib/samba/secrets.tdb",
+            "/etc/samba/secrets.tdb",
+            "/var/lib/sss/secrets/*",
+            "/var/lib/sss/secrets/.secrets.mkey",
+            "/var/kerberos/krb5/user/*",
         ),
     ),
     Item(
@@ -308,11 +355,9 @@ ITEMS = (
             "/etc/insights-client/.registered",
             "/etc/insights-client/.unregistered",
             "/etc/sysconfig/rhn/systemid*",
-            "/var/lib/yum/uuid",
             "/etc/zypp/credentials.d/*",
             "/etc/zypp/services.d/*",
             "/etc/SUSEConnect",
-            "/var/lib/zypp/AnonymousUniqueId",
             "/var/lib/ubuntu-advantage/private",
             "/etc/landscape/client.conf",
         ),
@@ -398,6 +443,7 @@ ITEMS = (
             "/var/cache/locate/locatedb*",
             "/var/lib/slocate/slocate.db",
             "/var/lib/sss/db/*.ldb",
+            "/var/lib/sss/db/ccache_*",
             "/var/lib/sss/mc/*",
             "/var/cache/nscd/*",
             "/var/db/nscd/*",
@@ -414,7 +460,15 @@ ITEMS = (
         ("/etc/.git", "/etc/.hg", "/etc/.bzr", "/etc/_darcs"),
         when="etckeeper",
     ),
-    Item("tool_history", "CLEAN-07", "Histories of programs", MAIN, "delete", _home(TOOL_HISTORIES), again=True),
+    Item("tool_history", "CLEAN-07", "Histories of programs", MAIN, "tool_history", _home(TOOL_HISTORIES), again=True),
+    Item(
+        "editor_copies",
+        "CLEAN-08",
+        "Unsaved copies of configuration files that an editor left",
+        MAIN,
+        "delete",
+        tuple(folder + "/.*.sw[a-p]" for folder in ("/etc", "/etc/*", "/etc/*/*", "/opt", "/srv", "/usr/local/*")),
+    ),
     Item("credentials", "CLEAN-13", "Credentials in home directories", MAIN, "delete", _home(CREDENTIALS)),
     Item("extra_paths", "CLEAN-13", "Paths that the caller named", MAIN, "extra_paths"),
     # -- commit: takes the way in -------------------------------------------------------------------------------
@@ -633,10 +687,11 @@ ITEMS = (
     Item(
         "own_backups",
         "CLEAN-08",
-        "Copies in /etc that this collection made before it edited a file",
+        "Copies that this collection made before it edited a file",
         COMMIT,
         "delete",
-        tuple(folder + "/*.20??????T??????Z*~" for folder in ("/etc", "/etc/*", "/etc/*/*", "/etc/*/*/*")),
+        (BACKUP_FOLDER,)
+        + tuple(folder + "/*.20??????T??????Z*~" for folder in ("/etc", "/etc/*", "/etc/*/*", "/etc/*/*/*")),
     ),
     Item("journal", "CLEAN-08", "The journal", COMMIT, "empty", ("/var/log/journal",), again=True),
     Item(
@@ -648,7 +703,7 @@ ITEMS = (
         "Records of logins outside /var/log",
         COMMIT,
         "truncate",
-        ("/var/lib/lastlog/lastlog2.db", "/var/lib/wtmpdb/wtmp.db", "/var/account/pacct"),
+        ("/var/lib/lastlog/lastlog2.db", "/var/lib/wtmpdb/wtmp.db", "/var/account/pacct", "/var/lib/faillock/*"),
         again=True,
     ),
 )

@@ -92,6 +92,36 @@ def lineage(pid: int) -> List[int]:
     return found
 
 
+def log_writers() -> List[int]:
+    """Processes that have a file below /var/log open for writing."""
+    found = []
+    for info in processes():
+        base = "/proc/%d/" % info.pid
+        try:
+            for number in os.listdir(base + "fd"):
+                if not os.readlink(base + "fd/" + number).startswith("/var/log/"):
+                    continue
+                with open(base + "fdinfo/" + number, "rb") as stream:
+                    flags = re.search(rb"^flags:\s*([0-7]+)", stream.read(), re.MULTILINE)
+                if flags and int(flags.group(1), 8) & os.O_ACCMODE != os.O_RDONLY:
+                    found.append(info.pid)
+                    break
+        except OSError:
+            # It ended while it was looked at.
+            continue
+    return found
+
+
+def unit_of(pid: int) -> str:
+    """The service that a process belongs to, from its control group; empty where it is none."""
+    try:
+        with open("/proc/%d/cgroup" % pid, "rb") as stream:
+            match = re.search(rb"/([^/\n]+\.service)(?:/|\n|$)", stream.read())
+    except OSError:
+        return ""
+    return os.fsdecode(match.group(1)) if match else ""
+
+
 class Live:
     """Acts on the running system and writes down, in actions, what it ran."""
 
@@ -148,7 +178,28 @@ class Live:
         if pid > 1:
             # The unit of auditd refuses to be stopped by systemctl; the signal is its documented way.
             self._kill([pid], signal.SIGTERM)
+            end = time.monotonic() + 10
+            while time.monotonic() < end and os.path.exists("/proc/%d" % pid):
+                time.sleep(0.1)
             self.actions.append("auditd: stopped")
+
+        self.stop_writers()
+
+    def stop_writers(self) -> None:
+        """Stop whatever still has a log file open for writing: its unit first, then what is left of it.
+
+        Not what this session and this process need.
+        """
+        mine = set(lineage(os.getpid())) | self.protected_pids
+        pids = [pid for pid in log_writers() if pid not in mine and pid > 1]
+        units = sorted({unit for unit in (unit_of(pid) for pid in pids) if unit} - {unit_of(pid) for pid in mine})
+        units = [unit for unit in units if not unit.startswith(("systemd-journald", "dbus", "ssh"))]
+        if units and self.systemd:
+            self._run(["systemctl", "stop"] + units, timeout=150)
+        left = [pid for pid in log_writers() if pid not in mine and pid > 1 and "journald" not in unit_of(pid)]
+        if self._kill(left, signal.SIGKILL):
+            self.actions.append("killed %d processes that had log files open" % len(left))
+            time.sleep(0.3)
 
     # -- tools of others -----------------------------------------------------------------------------------------
 

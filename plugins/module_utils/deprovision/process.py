@@ -7,10 +7,11 @@
 Private to the collection: its interface may change in any release.
 """
 
+import os
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import context as ctx_module
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, remnants
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.engine import Check, Entry
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS
@@ -20,6 +21,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 Note = Callable[[str], None]
 
+#: How often what running programs write again is taken away before it counts as left.
+RETRIES = 3
+
 
 def _silent(_text: str) -> None:
     return
@@ -28,7 +32,8 @@ def _silent(_text: str) -> None:
 def describe_plan(context: Context) -> Dict[str, Any]:
     """The result of check mode: what would go, and what the checks would have to say about it."""
     planned = engine.plan(context)
-    result = _result(context, planned, planned, [], [], [])
+    obstacles = ["%s: %s." % (check.id, check.evidence) for check in engine.obstacles(context, ITEMS)]
+    result = _result(context, planned, planned, [], [], obstacles)
     result["checks"] = [
         Check(
             item.id,
@@ -41,6 +46,14 @@ def describe_plan(context: Context) -> Dict[str, Any]:
     ]
     result["changed"] = bool(planned)
     return result
+
+
+def _unique(entries: Sequence[Entry]) -> List[Entry]:
+    """Each path once, as it went first: what running programs wrote again meanwhile is the same thing."""
+    found: Dict[Tuple[bool, str], Entry] = {}
+    for entry in entries:
+        found.setdefault((entry.kind == "account", entry.path), entry)
+    return list(found.values())
 
 
 def _result(
@@ -76,7 +89,7 @@ def _gone(context: Context, planned: Sequence[Entry], done: Sequence[Entry]) -> 
 
     mine = {key(entry) for entry in done}
     left = {key(entry) for item in ITEMS for entry in engine.find(context, item)}
-    return [entry for entry in planned if key(entry) not in mine and key(entry) not in left] + list(done)
+    return [entry for entry in planned if key(entry) not in mine and key(entry) not in left] + _unique(done)
 
 
 def run(
@@ -110,8 +123,8 @@ def run(
     _apply(context, engine.MAIN_ITEMS, note, done, problems)
     _restore_scripts(context)
     checks = [engine.check(context, item, done, problems) for item in engine.MAIN_ITEMS]
-    failed = [check for check in checks if not check.ok]
-    if failed:
+    checks += engine.obstacles(context, engine.COMMIT_ITEMS)
+    if not all(check.ok for check in checks):
         result = _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
         result["stopped"] = (
             "Stopped before host keys and the account in use were touched, so that you can still log in. "
@@ -126,10 +139,18 @@ def run(
             warnings.extend(live.run_agent(context))
     _apply(context, engine.COMMIT_ITEMS, note, done, problems)
     note("checking")
-    checks += [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
-    warnings.extend(engine.mentions(context))
-    warnings.extend(engine.leftovers_of_people(context))
-    warnings.extend(engine.older_copies(context))
+    commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
+    for _attempt in range(RETRIES if live is not None else 0):
+        # A program that still runs may have written between the cleaning and the look.
+        left = [item for item, found in zip(engine.COMMIT_ITEMS, commit) if not found.ok and item.again]
+        if not left:
+            break
+        live.stop_writers()
+        _apply(context, left, note, done, problems)
+        commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
+    checks += commit
+    note("looking for names and files that stay")
+    warnings.extend(remnants.sentences(context))
     if all(check.ok for check in checks):
         host.remove(ctx_module.STATE_FILE)
     return _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
@@ -160,6 +181,11 @@ def after_result(context: Context, live: Live, poweroff: bool, free_space: str) 
     live.kill_sessions(context, spare=False)
     if poweroff:
         live.stop_network_writers()
+    live.stop_writers()
+    for path in context.protected:
+        # Ansible's own directory of this task, where the link was lost before it could tidy up.
+        if os.path.basename(path).startswith(("ansible-tmp-", "ansible_")):
+            engine.remove_tree(context.host, path, context.mounts)
     context.protected = []
     done, problems = engine.apply_items(context, engine.AGAIN_ITEMS, _silent)
     live.free_space(free_space)

@@ -33,6 +33,12 @@ def fstab_without_cloudconfig(text: str) -> str:
     return "".join(kept)
 
 
+def initiator_name(text: str) -> str:
+    """initiatorname.iscsi of Debian: its start script replaces this line by a name of the machine's own."""
+    wanted = "GenerateName=yes\n"
+    return text if text.strip() == wanted.strip() else wanted
+
+
 def hosts_without(text: str, hostnames: Sequence[str]) -> str:
     """hosts(5) without the names of the build machine (NAME and NAME.any.domain); a line without a name goes."""
     wanted = [name.lower() for name in hostnames if not is_neutral(name)]
@@ -86,11 +92,11 @@ def is_blank(text: str) -> bool:
 
 
 def sudoers_users(text: str) -> List[str]:
-    """The users that rules of a sudoers drop-in begin with (no aliases, groups or defaults)."""
+    """The users that rules of a sudoers drop-in begin with; aliases (which look the same) among them, no groups."""
     users = []
     for line in text.split("\n"):
-        match = re.match(r"\s*([a-z_][a-z0-9_.-]*\$?)\s+\S+\s*=", line)
-        if match and match.group(1) not in users:
+        match = re.match(r"\s*([A-Za-z0-9_][A-Za-z0-9_.@-]*\$?)\s+\S+\s*=", line)
+        if match and not match.group(1).endswith("_Alias") and match.group(1) not in users:
             users.append(match.group(1))
     return users
 
@@ -115,11 +121,14 @@ def dhcp_hostname_reset(text: str, hostnames: Sequence[str]) -> str:
     return re.sub(r"^([ \t]*DHCLIENT_HOSTNAME_OPTION=)%s[ \t]*$" % name, r'\1"AUTO"', text, flags=re.MULTILINE)
 
 
-def history_files_named(text: str, home: str) -> List[str]:
-    """Absolute paths that shell start-up text assigns to HISTFILE; only plain paths, ~ and $HOME are understood."""
+def history_files_named(text: str, home: str, user: str = "") -> List[str]:
+    """Absolute paths that shell start-up text assigns to HISTFILE for one user; only plain paths, ~, $HOME, $USER,
+    $LOGNAME and defaults (${VAR:-value}) are understood."""
     found = []
     for match in re.finditer(r"""(?:^|[\s;])HISTFILE=["']?([^\s"';&|]+)""", text):
-        path = match.group(1).replace("${HOME}", home).replace("$HOME", home)
+        path = re.sub(r"\$\{(?!HOME|USER|LOGNAME)\w+:?-([^{}]*|\$\{\w+\})\}", r"\1", match.group(1))
+        path = re.sub(r"\$(?:HOME\b|\{HOME(?::?-[^}]*)?\})", lambda _match: home, path)
+        path = re.sub(r"\$(?:(?:USER|LOGNAME)\b|\{(?:USER|LOGNAME)(?::?-[^}]*)?\})", lambda _match: user, path)
         if path.startswith("~/"):
             path = home + path[1:]
         if path.startswith("/") and "$" not in path and ".." not in path.split("/") and not path.startswith("/dev/"):

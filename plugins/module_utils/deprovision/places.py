@@ -1,0 +1,223 @@
+# -*- coding: utf-8 -*-
+# Copyright: (c) 2026, The linuxvhd.azure contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a path really leads: links and second names that people put into their home directories, flags, mounts.
+
+Root deletes and empties files here in places where ordinary users may write. Nothing outside such a place may come to
+harm by a link in it.
+
+Private to the collection: its interface may change in any release.
+"""
+
+import array
+import errno
+import fcntl
+import os
+import re
+import shutil
+import stat as stat_module
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+#: ioctl_iflags(2): numbers on 64-bit machines of the architectures that Azure has, and the two flags of chattr(1)
+#: that forbid root to change a file.
+_GET_FLAGS = 0x80086601
+_SET_FLAGS = 0x40086602
+_FROZEN = 0x00000010 | 0x00000020
+
+#: File systems whose content is not on the disk that becomes the image, but somebody else's.
+_REMOTE = re.compile(
+    r"^(?:nfs\d?|cifs|smb\d?|smbfs|ncpfs|9p|virtiofs|vboxsf|vmhgfs|prl_fs|afs|ceph|glusterfs|lustre|gfs2?|ocfs2|gpfs|"
+    r"beegfs|orangefs|autofs|fuse\..*)$"
+)
+
+#: A history file outside of a home directory is emptied only where its name says that it is one, and never here.
+_NO_HISTORY_HERE = re.compile(r"^/(?:etc|usr|bin|sbin|lib\w*|boot|dev|proc|sys|run)(?:/|$)")
+
+
+class Mount(NamedTuple):
+    """One line of mountinfo: where, and the type of the file system."""
+
+    point: str
+    type: str
+
+
+def mounts() -> List[Mount]:
+    """What is mounted on this machine, as the kernel names it (proc(5), mountinfo)."""
+    found = []
+    try:
+        with open("/proc/self/mountinfo", "rb") as stream:
+            for line in stream:
+                fields = line.split()
+                if len(fields) > 4:
+                    raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8)]), fields[4])
+                    kind = fields[fields.index(b"-") + 1] if b"-" in fields[:-1] else b""
+                    found.append(Mount(os.fsdecode(raw), os.fsdecode(kind)))
+    except OSError:
+        return []
+    return found
+
+
+def remote_type(real: str, known: List[Mount]) -> str:
+    """The type of the network file system that holds a path; empty where it is on a disk of this machine."""
+    best = Mount("", "")
+    for mount in known:
+        if is_below(real, mount.point) and len(mount.point) >= len(best.point):
+            best = mount
+    return best.type if _REMOTE.match(best.type) else ""
+
+
+def is_below(real: str, top: str) -> bool:
+    """Whether a real location is top or below it."""
+    return top == "/" or real == top or real.startswith(top.rstrip("/") + "/")
+
+
+def lies_below(host: Host, home: str, path: str) -> bool:
+    """Whether the directory that holds `path` is the home directory or below it, links on the way followed."""
+    return is_below(host.path(os.path.dirname(path)), host.path(home))
+
+
+def is_history_place(host: Host, path: str, home: str, trusted: bool) -> bool:
+    """Whether a file outside of the home directory that a start-up file calls HISTFILE may be emptied.
+
+    trusted: the start-up file is the administrator's. One of a user may name only a file of that user's own.
+    """
+    real = host.resolve(path)
+    details = host.stat(path)
+    owner = host.stat(home)
+    if details is None or owner is None or not stat_module.S_ISREG(details.st_mode) or host.is_link(path):
+        return False
+    if _NO_HISTORY_HERE.match(real) or "hist" not in os.path.basename(real).lower():
+        return False
+    return trusted or (details.st_uid == owner.st_uid and owner.st_uid != 0)
+
+
+def all_names_below(top: str, details: os.stat_result) -> bool:
+    """Whether every name of a file with several (hard links) is below a directory."""
+    seen = 0
+    for folder, names, files in os.walk(top):
+        names[:] = [name for name in names if not os.path.islink(os.path.join(folder, name))]
+        for name in files:
+            try:
+                other = os.lstat(os.path.join(folder, name))
+            except OSError:
+                continue
+            seen += (other.st_dev, other.st_ino) == (details.st_dev, details.st_ino)
+    return seen >= details.st_nlink
+
+
+# -- acting on a place and on nothing else ----------------------------------------------------------------------------
+
+
+def open_parent(real: str) -> int:
+    """A descriptor of the directory that holds a resolved path; a link put there meanwhile is an error."""
+    descriptor = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in [part for part in os.path.dirname(real).split("/") if part]:
+        try:
+            following = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = following
+    return descriptor
+
+
+def unlink(real: str) -> None:
+    """Delete a file or a link; one that is gone already is fine."""
+    parent = open_parent(real)
+    try:
+        os.unlink(os.path.basename(real), dir_fd=parent)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+
+
+def truncate(real: str) -> None:
+    """Cut a regular file to zero bytes in place: owner, mode, label and the writers' open descriptors stay."""
+    parent = open_parent(real)
+    try:
+        flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(os.path.basename(real), flags, dir_fd=parent)
+    except FileNotFoundError:
+        return
+    finally:
+        os.close(parent)
+    try:
+        if not stat_module.S_ISREG(os.fstat(descriptor).st_mode):
+            raise AzurePrepError("%s is not a regular file any more; it was left alone." % real, path=real)
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def remove_directory(real: str) -> Optional[Tuple[str, OSError]]:
+    """Delete a tree; links in it are deleted, never followed. Returns (path, error) of the first failure."""
+    failures: List[Tuple[str, OSError]] = []
+
+    def note(_function: Any, where: str, info: Any) -> None:
+        error = info[1]
+        if not isinstance(error, OSError):
+            raise error
+        if error.errno != errno.ENOENT:
+            failures.append((where, error))
+
+    parent = open_parent(real)
+    try:
+        held = "/proc/self/fd/%d/%s" % (parent, os.path.basename(real))
+        shutil.rmtree(held if os.path.lexists(held) else real, onerror=note)
+    finally:
+        os.close(parent)
+    return failures[0] if failures and os.path.lexists(real) else None
+
+
+# -- flags of chattr(1) ------------------------------------------------------------------------------------------
+
+
+def _flags(descriptor: int) -> int:
+    buffer = array.array("L", [0])
+    fcntl.ioctl(descriptor, _GET_FLAGS, buffer, True)
+    return buffer[0]
+
+
+def thaw(real: str) -> int:
+    """Take the flags from a file or directory that forbid changes; returns what was taken, 0 for nothing."""
+    try:
+        details = os.lstat(real)
+        if not (stat_module.S_ISREG(details.st_mode) or stat_module.S_ISDIR(details.st_mode)):
+            return 0
+        descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        now = _flags(descriptor)
+        if now & _FROZEN:
+            fcntl.ioctl(descriptor, _SET_FLAGS, array.array("L", [now & ~_FROZEN]))
+        return now & _FROZEN
+    except OSError:
+        # A file system without such flags; a real obstacle shows itself when the change is made.
+        return 0
+    finally:
+        os.close(descriptor)
+
+
+def freeze(real: str, flags: int) -> None:
+    """Set flags again that thaw() took; a file that is gone needs none."""
+    try:
+        descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.ioctl(descriptor, _SET_FLAGS, array.array("L", [_flags(descriptor) | flags]))
+    finally:
+        os.close(descriptor)
+
+
+def thaw_tree(real: str) -> None:
+    """Take the flags from everything in a tree that is about to be deleted."""
+    thaw(real)
+    for folder, names, files in os.walk(real):
+        for name in names + files:
+            thaw(os.path.join(folder, name))
