@@ -259,13 +259,12 @@ def docs(session: nox.Session) -> None:
     source = CACHE / "docs"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "docs/site", source)
-    for folder, pattern in (("guides", "guide_*.md"), ("pages", "*.md")):
-        (source / folder).mkdir()
-        for page in sorted((ROOT / "docs").glob(pattern)):
-            if page.name != "README.md" and not (folder == "pages" and page.name.startswith("guide_")):
-                shutil.copy2(page, source / folder)
-    for folder in ("guides", "pages"):
-        shutil.copytree(ROOT / "docs/images", source / folder / "images")
+    pages = source / "pages"
+    pages.mkdir()
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        if page.name != "README.md":
+            shutil.copy2(page, pages)
+    shutil.copytree(ROOT / "docs/images", pages / "images")
     reference = source / "reference"
     reference.mkdir(mode=0o755)
     session.run(

@@ -85,7 +85,7 @@ def done(rule: catalogue.Rule, named: dict[str, list[str]]) -> str:
         return "<br>".join(named[rule.id][:4])
     if rule.id in catalogue.SERVED_BY:
         other = catalogue.SERVED_BY[rule.id]
-        return f"With [{other}](#{other.lower()})." if named.get(other) else f"With {other}."
+        return f'With <a href="#{other.lower()}">{other}</a>.' if named.get(other) else f"With {other}."
     if rule.where != catalogue.GUEST:
         return rule.remedy
     return f"By hand: {rule.remedy} {rule.why_no_task}".strip()

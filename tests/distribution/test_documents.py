@@ -1,0 +1,321 @@
+"""Every block of code in the documents is run, or checked as far as it can be without the machines it talks about.
+
+A block that cannot be checked says why, in the line before it: <!-- not run: REASON -->. Names are checked even there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from conftest import BIN, ROOT, ansible
+
+from guests import cli
+
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/site/*.md"), *ROOT.glob("*/README.md")]
+)
+DOCUMENTS += [ROOT / "tests/guests/README.md", *sorted(ROOT.glob("roles/*/README.md"))]
+FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```", re.M | re.S)
+REASON = re.compile(r"<!-- not run: ([^>]+) -->\s*$")
+
+#: Programs whose own parser cannot be asked here; what they are told is shell syntax and existing paths at most.
+PLAIN = {"git", "cd", "make"}
+
+#: What the playbooks themselves read, besides the options of the roles.
+PLAYBOOK_VARIABLES = {"azure_hosts", "azure_prove_host", "azure_progress_seconds"}
+
+
+class Block(NamedTuple):
+    """A fenced block: where it is, its language, its text without indentation, and why it is not run ("" if it is)."""
+
+    where: str
+    language: str
+    text: str
+    reason: str
+
+
+def blocks_of(name: str, text: str) -> list[Block]:
+    """The fenced blocks of a document."""
+    found = []
+    for match in FENCE.finditer(text):
+        reason = REASON.search(text[: match.start()])
+        body = re.sub(rf"^{match[1]}", "", match[3], flags=re.M)
+        line = text.count("\n", 0, match.start()) + 1
+        found.append(Block(f"{name}:{line}", match[2] or "sh", body, reason[1] if reason else ""))
+    return found
+
+
+BLOCKS = [
+    block
+    for path in DOCUMENTS
+    for block in blocks_of(str(path.relative_to(ROOT)), path.read_text())
+    if block.language != "{toctree}"
+]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The commands of a shell text as words; comments dropped, continued lines joined, pipes and && split."""
+    found: list[list[str]] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+        lexer.whitespace_split = True
+        lexer.commenters = "#" if not re.search(r"\S#", line) else ""
+        words: list[str] = []
+        for word in lexer:
+            if word and set(word) <= set("|&;"):
+                found.append(words)
+                words = []
+            else:
+                words.append(word)
+        found.append(words)
+    return [words for words in found if words]
+
+
+# -- what there is ---------------------------------------------------------------------------------------------
+
+
+@lru_cache
+def role_options() -> dict[str, dict[str, Any]]:
+    """Every role's options, by role and name."""
+    roles = {}
+    for path in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        specs = yaml.safe_load(path.read_text())["argument_specs"]
+        roles[path.parts[-3]] = {name: option for spec in specs.values() for name, option in spec["options"].items()}
+    return roles
+
+
+@lru_cache
+def known_options() -> dict[str, dict[str, Any]]:
+    """All options of all roles, by name."""
+    return {name: option for options in role_options().values() for name, option in options.items()}
+
+
+def known_names() -> set[str]:
+    """Every name that begins with azure_ and means something here."""
+    names = set(known_options()) | PLAYBOOK_VARIABLES
+    names |= {
+        path.stem for folder in ("plugins/modules", "playbooks", "benchmarks") for path in (ROOT / folder).glob("*")
+    }
+    names |= {path.name for path in (ROOT / "roles").glob("*/")}
+    return names | {"azure_prove_result", "azure_deprovision_result"}
+
+
+def complaint(name: str, value: Any) -> str:
+    """What is wrong with a variable that a document sets; "" when nothing is."""
+    if name in PLAYBOOK_VARIABLES:
+        return ""
+    option = known_options().get(name)
+    if option is None:
+        return f"no role has an option {name}"
+    if isinstance(value, str) and "{{" in value:
+        return ""
+    choices = [str(choice) for choice in option.get("choices", [])]
+    values = value if isinstance(value, list) else [value]
+    if choices and any(str(item) not in choices for item in values):
+        return f"{name}: {value!r} is none of {choices}"
+    kind = option.get("type", "str")
+    if kind == "int" and not str(value).isdigit():
+        return f"{name}: {value!r} is no number"
+    if kind == "bool" and str(value).lower() not in ("true", "false", "yes", "no"):
+        return f"{name}: {value!r} is no truth value"
+    if kind in ("list", "dict") and not isinstance(value, {"list": list, "dict": dict}[kind]):
+        return f"{name}: {value!r} is no {kind}"
+    return ""
+
+
+def extra_variables(words: list[str]) -> dict[str, Any]:
+    """What -e and --extra-vars set."""
+    found: dict[str, Any] = {}
+    for option, value in zip(words, words[1:]):
+        if option not in ("-e", "--extra-vars"):
+            continue
+        if value.startswith("{"):
+            found.update(json.loads(value))
+        elif not value.startswith("@"):
+            found.update(pair.split("=", 1) for pair in shlex.split(value))
+    return found
+
+
+# -- checks of commands ----------------------------------------------------------------------------------------
+
+
+def check_playbook(words: list[str]) -> None:
+    problems = [text for text in (complaint(*item) for item in extra_variables(words).items()) if text]
+    assert not problems, problems
+    words = [word if word != "inventory.yml" else "localhost,kvm1,web1" for word in words]
+    result = ansible(words[0], *words[1:], "--syntax-check", cwd=ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Could not match supplied host" not in result.stderr, result.stderr
+    tags = {
+        tag
+        for option, value in zip(words, words[1:])
+        if option in ("--tags", "--skip-tags")
+        for tag in value.split(",")
+    }
+    if tags:
+        roles = "".join(path.read_text() for path in (ROOT / "roles").glob("*/tasks/*.yml"))
+        assert all(tag in roles for tag in tags), tags
+
+
+def check_help(words: list[str], program: list[str]) -> None:
+    """Options are those that the program's --help names."""
+    result = subprocess.run([*program, "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    for word in words:
+        if word.startswith("-"):
+            option = word.split("=")[0]
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", result.stdout), f"{program} has no {option}"
+
+
+def check_command(words: list[str]) -> None:
+    """Check one command as far as it can be; AssertionError when something is wrong with it."""
+    name = Path(words[0]).name
+    if name == "ansible-playbook":
+        check_playbook(words)
+    elif name == "ansible-doc":
+        result = ansible(*words, cwd=ROOT)
+        assert result.returncode == 0 and "was not found" not in result.stderr, result.stderr
+    elif name == "ansible":
+        check_help(words[1:], [str(BIN / "ansible")])
+    elif name in ("ansible-galaxy", "ansible-builder", "ansible-runner", "antsibull-changelog", "molecule"):
+        depth = 3 if name == "ansible-galaxy" else 2
+        check_help(words[depth:], [str(BIN / name), *words[1:depth]])
+    elif name == "nox":
+        listed = subprocess.run(
+            [str(BIN / "nox"), "--list-sessions"], capture_output=True, text=True, cwd=ROOT, check=True
+        )
+        for session in words[words.index("-s") + 1 :]:
+            if session == "--":
+                break
+            assert re.search(rf"^[*-] {re.escape(session)}(\(| |$)", listed.stdout, re.M), session
+    elif name == "guest":
+        try:
+            cli.parser().parse_args(words[1:])
+        except SystemExit:
+            raise AssertionError(f"guest does not take {words[1:]}") from None
+    elif name == "pytest":
+        assert all((ROOT / word).exists() for word in words[1:] if not word.startswith("-")), words
+    elif name in ("python", "python3") and words[1].endswith(".py"):
+        check_help(words[2:], [str(BIN / "python"), words[1]])
+    elif name == "make":
+        for target in words[1:]:
+            subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
+    else:
+        assert name in PLAIN, f"nothing checks {name}; mark the block as not run, with the reason"
+
+
+@lru_cache
+def module_options(module: str) -> dict[str, Any]:
+    """The argument spec of one of our modules."""
+    path = f"ansible_collections.linuxvhd.azure.plugins.modules.{module}"
+    spec: dict[str, Any] = importlib.import_module(path).argument_spec()
+    return spec
+
+
+def check_tasks(value: Any) -> None:
+    """Options of our modules and variables of our roles, wherever they stand in a document's YAML."""
+    if isinstance(value, list):
+        for item in value:
+            check_tasks(item)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            module = key.removeprefix("linuxvhd.azure.") if isinstance(key, str) else ""
+            if module != key and isinstance(inner, dict):
+                unknown = set(inner) - set(module_options(module)) - set(vars_of_files(module))
+                assert not unknown, f"{key} has no option {sorted(unknown)}"
+            if isinstance(key, str) and key.startswith("azure_"):
+                assert not complaint(key, inner), complaint(key, inner)
+            check_tasks(inner)
+
+
+def vars_of_files(module: str) -> tuple[str, ...]:
+    """Options that add_file_common_args adds."""
+    return ("mode", "owner", "group") if module == "vhd_align" else ()
+
+
+# -- the tests -------------------------------------------------------------------------------------------------
+
+
+def test_there_are_blocks_and_few_are_not_run() -> None:
+    assert len(BLOCKS) > 25
+    assert all(len(block.reason) > 20 for block in BLOCKS if block.reason), "a reason is a sentence"
+    assert len([block for block in BLOCKS if block.reason]) < len(BLOCKS) / 2
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if not block.reason], ids=lambda block: block.where)
+def test_a_block_is_right(block: Block, tmp_path: Path) -> None:
+    if block.language == "sh":
+        subprocess.run(["sh", "-n"], input=block.text, text=True, check=True)
+        for words in commands(block.text):
+            check_command(words)
+    elif block.language == "yaml":
+        value = yaml.safe_load(block.text)
+        check_tasks(value)
+        if isinstance(value, list):
+            plays = (
+                value if any("hosts" in item or any("import_playbook" in key for key in item) for item in value) else []
+            )
+            path = tmp_path / "play.yml"
+            path.write_text(yaml.safe_dump(plays or [{"hosts": "all", "gather_facts": False, "tasks": value}]))
+            result = ansible("ansible-playbook", "--syntax-check", "-i", "localhost,", str(path), cwd=ROOT)
+            assert result.returncode == 0, result.stderr
+    elif block.language == "json":
+        value = json.loads(block.text)
+        for question in value.get("spec", []):
+            option = known_options()[question["variable"]]
+            assert not complaint(question["variable"], question["default"])
+            assert set(question.get("choices", [])) <= set(option.get("choices", [])), question
+    else:
+        raise AssertionError(f"nothing checks {block.language}; mark the block as not run, with the reason")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_and_links_exist(path: Path) -> None:
+    text = path.read_text()
+    told = re.sub(r"https?://\S+", "", text)
+    unknown = set(re.findall(r"(?<![\w/-])azure_[a-z0-9_]*[a-z0-9](?![\w*]|\.py)", told)) - known_names()
+    # Of azure.azcollection and of LISA.
+    unknown -= {name for name in unknown if name.startswith("azure_rm_") or name == "azure_image_standard"}
+    assert not unknown, sorted(unknown)
+    if "site" not in path.parts:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    rules = (ROOT / "docs/rules.md").read_text()
+    for rule in set(re.findall(r"\b(?:[A-Z]{3,})-\d\d\b", text)):
+        area = rule.split("-")[0]
+        if f"**{area}-" in rules:
+            assert f"**{rule}**" in rules, f"{path.name} names {rule}"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ansible-playbook playbooks/prove-azure.yml -e azure_prove_imag=x\n", "no role has an option"),
+        ("ansible-playbook -i a, playbooks/audit-azure.yml -e azure_profile=all\n", "is none of"),
+        ("ansible-playbook playbooks/prove-azure.yml -e azure_prove_timeout=soon\n", "is no number"),
+        ("ansible-playbook -i a, playbooks/audit-azur.yml\n", "could not be found"),
+        ("ansible-playbook -i a, --chek playbooks/audit-azure.yml\n", "unrecognized arguments"),
+        (".venv/bin/nox -s gests\n", "gests"),
+        ("tests/guests/guest begin x\n", "guest does not take"),
+        ("curl -O x\n", "nothing checks curl"),
+    ],
+)
+def test_a_wrong_command_is_found(text: str, why: str) -> None:
+    with pytest.raises(AssertionError, match=why):
+        for words in commands(text):
+            check_command(words)
+
+
+def test_a_wrong_option_of_a_module_is_found() -> None:
+    with pytest.raises(AssertionError, match="has no option"):
+        check_tasks([{"name": "x", "linuxvhd.azure.vhd_align": {"pth": "/x"}}])
