@@ -236,7 +236,8 @@ def install(definition: Definition, work: Path, log: Path, key: str, password: s
     argv = ["mmdebstrap", "--mode=root", "--format=directory", "--variant=apt", "--architectures=amd64"]
     argv += ["--skip=cleanup/apt", "--skip=check/signed-by", f"--include={','.join(definition.all_packages())}"]
     argv += ['--aptopt=Acquire::Languages { "none"; }', *[f"--aptopt={line}" for line in apt_settings().splitlines()]]
-    argv += [f"--setup-hook={seed}", f'--customize-hook=sh {shlex.quote(str(cache.HERE / "customize.sh"))} "$1"']
+    argv += [f"--setup-hook={seed}"]
+    argv += [f'--customize-hook=sh {shlex.quote(str(cache.HERE / name))} "$1"' for name in definition.scripts]
     argv += [definition.suite, str(root)]
     lines = sources(definition.suite, *host_archive())
     run([*argv, *(["-"] if lines else [])], log, stdin="\n".join(lines) + "\n" if lines else None, env=env)

@@ -41,7 +41,7 @@ def key_of(definition: Definition) -> str:
     """Twelve hex digits that change whenever the guest would come out differently."""
     digest = hashlib.sha256()
     digest.update(repr((BUILDER_VERSION, definition, definition.all_packages(), OFFERED_PACKAGES)).encode())
-    for script in ("customize.sh", "finish.sh"):
+    for script in (definition.scripts[0], "finish.sh", *definition.scripts[1:]):
         digest.update((HERE / script).read_bytes())
     return digest.hexdigest()[:12]
 

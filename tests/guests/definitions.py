@@ -84,6 +84,10 @@ NETWORK_PACKAGES = {
 }
 
 
+#: Further scripts behind customize.sh, by guest: a layout that another distribution has.
+LAYOUTS = {"debian12-dracut": ("layout-el.sh",)}
+
+
 class Definition(NamedTuple):
     """One guest. Sizes in MiB; odd_bytes makes the disk's size no whole number of MiB (a multiple of 512)."""
 
@@ -109,6 +113,11 @@ class Definition(NamedTuple):
     def nic(self) -> str:
         """The name udev gives the network card that guests.qemu puts into PCI slot 3 of this machine."""
         return "enp0s3" if self.firmware == "uefi" else "ens3"
+
+    @property
+    def scripts(self) -> tuple[str, ...]:
+        """Scripts that make a new system this guest, in the order in which they run on its root directory."""
+        return ("customize.sh", *LAYOUTS.get(self.name, ()))
 
     def all_packages(self) -> list[str]:
         """Everything that is installed, sorted: the same definition always gives the same list."""
