@@ -15,7 +15,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
@@ -27,6 +27,12 @@ _OPENERS = frozenset(["then", "else", "elif", "do", "if", "while", "until", "{",
 _DECLARERS = frozenset(["export", "readonly", "declare", "typeset", "local"])
 _DEEPER = frozenset(["if", "while", "until", "for", "case", "{", "select"])
 _SHALLOWER = frozenset(["fi", "done", "esac", "}"])
+
+#: Under this name, which no variable has, evaluate() finds what stands for the output of a command.
+COMMAND = ""
+
+#: Stands for a value that only a running shell knows (a character that is never used).
+UNKNOWN = "\ufdd0"
 
 #: Values that refer to each other could double with every line; no command line comes near this length.
 MAX_VALUE = 65536
@@ -295,6 +301,7 @@ def _expand(
             position = close
         elif char == "`":
             position = scanner.skip_backquote(position)
+            cells.extend(values.get(COMMAND, []))
         elif char == "$":
             close = scanner.skip_expansion(position)
             cells.extend(_parameter(text[position:close], values))
@@ -311,7 +318,7 @@ def _parameter(expression: str, values: Dict[str, List[Cell]]) -> List[Cell]:
     """$NAME, ${NAME}, ${NAME:-word}, ${NAME:+word}: their value; anything else has none here."""
     match = re.match(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(.*)$", expression, re.S)
     if not match:
-        return []
+        return values.get(COMMAND, []) if expression.startswith("$(") else []
     value = values.get(match.group(1), [])
     rest = match.group(2)
     if not expression.startswith("${") or rest == "}":
@@ -322,12 +329,27 @@ def _parameter(expression: str, values: Dict[str, List[Cell]]) -> List[Cell]:
         return value or fallback
     if rest.startswith((":+", "+")):
         return fallback if value else []
-    return []
+    return values.get(COMMAND, [])
 
 
-def evaluate(files: Sequence[SourcedFile]) -> Dict[str, List[Cell]]:
-    """The variables after the files were sourced in this order; conditional assignments count as made."""
-    values: Dict[str, List[Cell]] = {}
+class _Unknown(Dict[str, List[Cell]]):
+    """Variables of which nothing is known: each one stands for one character that no argument has."""
+
+    def get(self, _name: str, _default: Any = None) -> Any:
+        return [Cell(UNKNOWN, None)]
+
+
+def alone(file: SourcedFile, assignment: Assignment) -> List[Cell]:
+    """The value of one assignment by itself: what it takes from variables and commands shows as UNKNOWN."""
+    return _expand(_Scanner(file.path, file.text), 0, assignment.start, assignment.end, _Unknown())
+
+
+def evaluate(files: Sequence[SourcedFile], command: str = "") -> Dict[str, List[Cell]]:
+    """The variables after the files were sourced in this order; conditional assignments count as made.
+
+    command: what stands for the output of a command, which is never run.
+    """
+    values: Dict[str, List[Cell]] = {COMMAND: [Cell(char, None) for char in command]}
     for number, file in enumerate(files):
         scanner = _Scanner(file.path, file.text)
         for assignment in file.assignments:
@@ -340,6 +362,7 @@ def evaluate(files: Sequence[SourcedFile]) -> Dict[str, List[Cell]]:
                     % (file.path, assignment.line, assignment.name, MAX_VALUE)
                 )
             values[assignment.name] = cells
+    del values[COMMAND]
     return values
 
 
@@ -390,6 +413,10 @@ def append_line(files: Sequence[SourcedFile], number: int, line: str) -> Edit:
     text = files[number].text
     ending = line_break(text)
     lead = ending if text and not text.endswith("\n") else ""
+    body = text[: -len(ending)] if text.endswith(ending) else text
+    if (len(body) - len(body.rstrip("\\"))) % 2:
+        # The last line goes on below: an empty line ends it.
+        lead += ending
     return Edit(number, len(text), len(text), lead + line + ending)
 
 
@@ -407,11 +434,13 @@ def append_words(files: Sequence[SourcedFile], name: str, words: str, default_fi
     empty = not text_of(_expand(_Scanner(file.path, file.text), number, assignment.start, assignment.end, {}))
     if raw[:1] in ("'", '"') and len(raw) >= 2 and raw[-1] == raw[0] and _is_one_string(raw):
         inner = raw[1:-1]
-        space = "" if not inner or inner[-1] in " \t" else " "
+        space = "" if not inner and not assignment.append or inner[-1:] in (" ", "\t") else " "
         return Edit(number, assignment.end - 1, assignment.end - 1, space + encode(words, raw[0]))
     if re.match(r"[A-Za-z0-9_@%+=:,./\-]*$", raw):
-        return Edit(number, assignment.start, assignment.end, quoted((raw + " " if raw else "") + words))
-    return Edit(number, assignment.end, assignment.end, quoted(("" if empty and "$" not in raw else " ") + words))
+        lead = raw + " " if raw or assignment.append else ""
+        return Edit(number, assignment.start, assignment.end, quoted(lead + words))
+    glued = empty and "$" not in raw and not assignment.append
+    return Edit(number, assignment.end, assignment.end, quoted(("" if glued else " ") + words))
 
 
 def _is_one_string(raw: str) -> bool:

@@ -7,7 +7,7 @@
 Private to the collection: its interface may change in any release.
 """
 
-from typing import List, Sequence, Tuple
+from typing import List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, shell_vars
 from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import Wanted
@@ -29,8 +29,8 @@ def edit(
     """Set and remove arguments in variables that make up one line, in this order.
 
     target: the variable that takes new arguments. counted: the variables that reach every line; an argument in
-    another one does not count as present. AzurePrepError where the variables are made of each other in a way that
-    cannot be edited.
+    another one does not count as present. Variables that are made of each other, so that no edit of a part settles,
+    are written out. AzurePrepError where a command's output is among the parts.
     """
     current = list(files)
     places = {number for number, name in enumerate(names) if name in counted}
@@ -41,6 +41,8 @@ def edit(
         planned = cmdline.plan(
             [[token.value for token in part] for part in tokens], wanted, list(names).index(target), places
         )
+        if _entangled(cells, tokens, planned):
+            return _write_out(files, names, wanted, target, places, quoting)
         edits: List[Edit] = []
         additions: List[Tuple[str, str]] = []
         for name, part, found, pieces in zip(names, cells, tokens, planned):
@@ -53,11 +55,50 @@ def edit(
         current = shell_vars.apply_edits(current, edits)
         for name, addition in additions:
             current = shell_vars.apply_edits(current, [shell_vars.append_words(current, name, addition, 0)])
-    raise AzurePrepError(
-        "%s and what is sourced after it build %s out of each other; write the values out."
-        % (files[0].path, " and ".join(names)),
-        path=files[0].path,
+    return _write_out(files, names, wanted, target, places, quoting)
+
+
+def _write_out(
+    files: Sequence[SourcedFile], names: Sequence[str], wanted: Wanted, target: str, places: Set[int], quoting: str
+) -> List[SourcedFile]:
+    """Variables that are made of each other, each assigned its whole value where it is assigned last."""
+    values = shell_vars.evaluate(files, shell_vars.UNKNOWN)
+    texts = [shell_vars.text_of(values.get(name, [])) for name in names]
+    if any(shell_vars.UNKNOWN in text for text in texts):
+        raise AzurePrepError(
+            "%s and what is sourced after it build %s out of each other and of a command's output; write the values "
+            "out." % (files[0].path, " and ".join(names)),
+            path=files[0].path,
+        )
+    tokens = [cmdline.tokens(text, quoting) for text in texts]
+    planned = cmdline.plan(
+        [[token.value for token in part] for part in tokens], wanted, list(names).index(target), places
     )
+    current = list(files)
+    for name, text, found, pieces in zip(names, texts, tokens, planned):
+        change = shell_vars.assign(current, name, cmdline.apply_pieces(text, found, pieces, quoting), 0)
+        if change is not None:
+            current = shell_vars.apply_edits(current, [change])
+    return current
+
+
+def _entangled(
+    cells: Sequence[Sequence[shell_vars.Cell]],
+    tokens: Sequence[Sequence[cmdline.Token]],
+    planned: Sequence[Sequence[cmdline.Piece]],
+) -> bool:
+    """True where what must go is written nowhere, or where the same characters make up what must stay."""
+    stay: Set[shell_vars.Place] = set()
+    gone: Set[Optional[shell_vars.Place]] = set()
+    for part, found, pieces in zip(cells, tokens, planned):
+        kept = {piece.token for piece in pieces}
+        for number, token in enumerate(found):
+            places = {cell.place for cell in part[token.start : token.end]}
+            if number in kept:
+                stay.update(place for place in places if place is not None)
+            else:
+                gone.update(places)
+    return None in gone or bool(gone & stay)
 
 
 def _edit_segment(
@@ -128,14 +169,17 @@ def _clean_overridden(
         for assignment in file.assignments:
             if assignment.name not in names:
                 continue
-            alone = SourcedFile(file.path, file.text, [assignment._replace(append=False)])
-            cells = shell_vars.evaluate([alone])[assignment.name]
+            cells = shell_vars.alone(file, assignment)
+            if assignment.append:
+                cells = [shell_vars.Cell(shell_vars.UNKNOWN, None)] + cells
             found = cmdline.tokens(shell_vars.text_of(cells), quoting)
             pieces = cmdline.plan([[token.value for token in found]], Wanted((), wanted.remove), 0)[0]
             pieces = [
                 piece
                 for index, piece in enumerate(cmdline.Piece(token.value, n) for n, token in enumerate(found))
-                if piece in pieces or any(cmdline.same(piece.value, argument) for argument in wanted.set)
+                if piece in pieces
+                or any(cmdline.same(piece.value, argument) for argument in wanted.set)
+                or shell_vars.UNKNOWN in piece.value
             ]
             part_edits, _tail = _edit_segment(cells, found, pieces, quoting)
             edits.extend(edit._replace(file=number) for edit in part_edits)
