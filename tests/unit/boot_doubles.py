@@ -7,7 +7,9 @@ GeneratorHost is a Host whose run() does in Python what the named tools are docu
   entry per /boot/vmlinuz-* gets "root=... ro LINUX DEFAULT", a recovery entry "root=... ro single LINUX" unless
   GRUB_DISABLE_RECOVERY is true; /etc/grub.d/40_custom is copied from its third line on. That is the order of
   util/grub-mkconfig.in and util/grub.d/{00_header,10_linux}.in. The result goes to FILE.new first, then to FILE.
-* with bls=True (Red Hat from 8 on): no entries are written but "blscfg", and a fallback kernelopts.
+* with bls=True (Red Hat from 8 on): no entries are written but "blscfg", and a fallback kernelopts; kernelopts in an
+  environment block that has one is written anew from the defaults (8), or every entry file's options (rewrite_bls,
+  9.0 to 9.2, Fedora): what only they held is lost. --no-grubenv-update leaves the block alone.
 * with newer_bls=True (Red Hat from 9 on): /etc/kernel/cmdline is written anew from the root device and
   GRUB_CMDLINE_LINUX with "rhgb quiet" behind it where /etc/default/grub is newer, as their 10_linux does.
 """
@@ -65,6 +67,7 @@ class GeneratorHost(Host):
         drop_ins: bool = True,
         bls: bool = False,
         newer_bls: bool = False,
+        rewrite_bls: bool = False,
         fail: str = "",
         on_run: Callable[[list[str], GeneratorHost], None] | None = None,
     ) -> None:
@@ -74,6 +77,7 @@ class GeneratorHost(Host):
         self.drop_ins = drop_ins
         self.bls = bls
         self.newer_bls = newer_bls
+        self.rewrite_bls = rewrite_bls
         self.fail = fail
         self.on_run = on_run
         self.ran: list[list[str]] = []
@@ -100,11 +104,12 @@ class GeneratorHost(Host):
         if base.endswith("mkconfig"):
             target = line[line.index("-o") + 1]
         real = Path(self.path(target))
-        Path(str(real) + ".new").write_bytes(self.generate().encode("utf-8", "surrogateescape"))
+        text = self.generate("--no-grubenv-update" in line)
+        Path(str(real) + ".new").write_bytes(text.encode("utf-8", "surrogateescape"))
         os.replace(str(real) + ".new", real)
         return CommandResult(line, 0, "", "")
 
-    def generate(self) -> str:
+    def generate(self, keep_block: bool = True) -> str:
         values = source_defaults(Path(self.root), self.drop_ins)
         lines = ["### BEGIN /etc/grub.d/00_header ###", "set default=0"]
         lines += ["if [ -s $prefix/grubenv ]; then", "  load_env", "fi"]
@@ -122,6 +127,7 @@ class GeneratorHost(Host):
             lines += ['  set kernelopts="root=%s ro %s"' % (self.root_device, default.strip()), "fi"]
             lines += ["insmod blscfg", "blscfg"]
             self._write_kernel_cmdline(values)
+            self._write_options("root=%s ro %s" % (self.root_device, default.strip()), keep_block)
         else:
             lines += self._entries(values, default)
         lines += ["### END /etc/grub.d/10_linux ###"]
@@ -139,6 +145,19 @@ class GeneratorHost(Host):
         if not path.exists() or path.stat().st_mtime_ns < defaults.stat().st_mtime_ns:
             text = "root=%s ro %s rhgb quiet\n" % (self.root_device, values["GRUB_CMDLINE_LINUX"])
             path.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+    def _write_options(self, options: str, keep_block: bool) -> None:
+        block = Path(self.path("/boot/grub2/grubenv"))
+        if not self.newer_bls and not keep_block and block.exists():
+            text = block.read_bytes().decode("utf-8", "surrogateescape").rstrip("#")
+            lines = [line for line in text.splitlines() if not line.startswith("kernelopts=")]
+            if len(lines) != len(text.splitlines()):
+                text = "".join(line + "\n" for line in [*lines, "kernelopts=" + options])
+                block.write_bytes(text.encode("utf-8", "surrogateescape").ljust(1024, b"#"))
+        for name in self.glob("/boot/loader/entries/*.conf") if self.rewrite_bls else []:
+            entry = Path(self.path(name))
+            data = re.sub(rb"(?m)^options .*$", b"options " + options.encode(), entry.read_bytes())
+            entry.write_bytes(data)
 
     def _entries(self, values: dict[str, str], default: str) -> list[str]:
         names = [path.rsplit("/", 1)[1] for path in self.glob("/boot/vmlinuz-*")]

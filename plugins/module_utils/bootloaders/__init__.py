@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 
 from typing import Dict, List, NamedTuple, Tuple, Union
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import grub2, grub_legacy, systemd_boot
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import bls, grub2, grub_legacy, systemd_boot
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
     Change,
     Entry,
@@ -56,6 +56,12 @@ OTHERS = (
 UNIFIED_IMAGES = ("/boot/efi/EFI/Linux/*.efi", "/efi/EFI/Linux/*.efi", "/boot/EFI/Linux/*.efi", "/esp/EFI/Linux/*.efi")
 
 
+def unified_images(host: Host) -> List[str]:
+    """Unified kernel images where a boot loader finds them by itself, and the entry files that name one."""
+    found = [path for pattern in UNIFIED_IMAGES for path in host.glob(pattern)]
+    return found + [path for path in systemd_boot.entry_files(host) if bls.is_unified(host.read(path))]
+
+
 def detect_all(host: Host) -> List[Loader]:
     """The boot loaders of a system, the one that most likely starts it first.
 
@@ -88,7 +94,7 @@ def detect(host: Host) -> Loader:
 
 def _refusal(host: Host) -> str:
     where = "" if host.is_live else " below " + host.root
-    images = [path for pattern in UNIFIED_IMAGES for path in host.glob(pattern)]
+    images = unified_images(host)
     if images:
         return (
             "This system%s boots unified kernel images (%s), whose command line is sealed into the image; build them "
@@ -134,6 +140,16 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
     before = [entry for loader in loaders for entry in loader.entries()]
     plans = [loader.plan(request) for loader in loaders]
     plan = _join(plans)
+    warnings = plan.warnings + [
+        "%s is a unified kernel image, whose command line is sealed into it; it was left alone." % path
+        for path in unified_images(host)
+    ]
+    if plan.refusal and not check_mode:
+        raise AzurePrepError(plan.refusal + " Nothing was changed.")
+    if plan.refusal:
+        # An earlier task may be about to install it: in check mode it is not there yet.
+        warnings.append(plan.refusal + " A run would fail.")
+    changed = plan.changed
     actions = ["edit " + change.path for change in plan.changes] + ["run " + line for line in plan.commands]
     backup_files: List[str] = []
     after = plan.after
@@ -144,7 +160,8 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
                 if part.changed:
                     loader.apply(part, request, transaction)
             for loader in loaders:
-                loader.verify(request)
+                warnings += loader.verify(request)
+            changed = transaction.changed()
             after = [entry for loader in loaders for entry in loader.entries()]
             backup_files = transaction.commit()
         except (AzurePrepError, OSError) as exc:
@@ -156,11 +173,11 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
             raise AzurePrepError(message, **getattr(exc, "details", {}))
     return Outcome(
         "+".join(loader.name for loader in loaders),
-        plan.changed,
+        changed,
         _pairs(before, after),
         backup_files,
         actions,
-        plan.warnings,
+        warnings,
         _diff(plan, before),
     )
 
@@ -175,6 +192,7 @@ def _join(plans: List[Plan]) -> Plan:
         [line for plan in plans for line in plan.commands],
         [entry for plan in plans for entry in plan.after],
         [text for plan in plans for text in plan.warnings],
+        " ".join(plan.refusal for plan in plans if plan.refusal),
     )
 
 

@@ -8,8 +8,12 @@ An entry file has lines "key value"; the arguments stand on its "options" lines.
 variables ($kernelopts, $tuned_params) from its environment block; systemd-boot knows none.
 Source: uapi-group.org, Boot Loader Specification; rhboot/grub2, grub-core/commands/blscfg.c.
 
-The files are edited directly and not by grubby: since Red Hat 9.3 grub2-mkconfig leaves them alone, and grubby is
-not on every system.
+The files are edited directly and not by grubby, where it is installed too. grubby writes each argument into every
+entry in one pass over several files without a way back when it is stopped half-way; it says 0 when an entry was not
+changed; it puts a literal copy in the place of $kernelopts; and it cannot tell two console= apart. What it keeps in
+step besides (kernelopts, /etc/kernel/cmdline, GRUB_CMDLINE_LINUX) is kept in step here as well, so that a later
+grubby, grub2-mkconfig or kernel-install finds what it would have left. Since 9.3 Red Hat's grub2-mkconfig leaves the
+entries alone; Fedora's, and that of 9.0 to 9.2, write every options line anew (see grub2.py).
 
 Private to the collection: its interface may change in any release.
 """
@@ -84,6 +88,12 @@ def expand(value: str, variables: Dict[str, str], quoting: str) -> List[str]:
         value,
     )
     return cmdline.split(filled, quoting)
+
+
+def is_unified(text: str) -> bool:
+    """True for an entry that boots a unified kernel image."""
+    lines = parse(text)
+    return bool(values(lines, "uki")) or any("/EFI/Linux/" in value for value in values(lines, "efi"))
 
 
 def find_grub(host: Host) -> List[str]:

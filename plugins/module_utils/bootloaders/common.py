@@ -56,12 +56,16 @@ class Change(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What would be done: file changes, commands, the entries afterwards, and remarks for the user."""
+    """What would be done: file changes, commands, the entries afterwards, and remarks for the user.
+
+    refusal: why it cannot be done as things stand ("" where it can): something is not installed yet.
+    """
 
     changes: List[Change]
     commands: List[str]
     after: List[Entry]
     warnings: List[str]
+    refusal: str = ""
 
     @property
     def changed(self) -> bool:
@@ -197,6 +201,13 @@ class Transaction:
                 except AzurePrepError as exc:
                     failures.append(str(exc))
         return failures
+
+    def changed(self) -> bool:
+        """True where a file is not what it was."""
+        return any(
+            self._before[path] != (self._host.read_bytes(path) if self._host.is_file(path) else None)
+            for path in self._order
+        )
 
     def commit(self) -> List[str]:
         """All is well: the copies that stay. A file that was protected but not changed needs none."""

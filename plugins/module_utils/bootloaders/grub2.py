@@ -48,13 +48,19 @@ DEFAULTS = "/etc/default/grub"
 DROP_INS = "/etc/default/grub.d/*.cfg"
 LINUX = "GRUB_CMDLINE_LINUX"
 DEFAULT = "GRUB_CMDLINE_LINUX_DEFAULT"
+RECOVERY = "GRUB_CMDLINE_LINUX_RECOVERY"
 
 CONFIGS = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
 ESP_CONFIGS = "/boot/efi/EFI/*/grub.cfg"
-CUSTOM_SCRIPT = "/etc/grub.d/40_custom"
+CUSTOM_SCRIPTS = "/etc/grub.d/*"
+#: Entries of the user's own that GRUB reads beside a grub.cfg (/etc/grub.d/41_custom).
+CUSTOM_CONFIG = "custom.cfg"
 
 #: Generators in order of preference; the last two take no file name.
 GENERATORS = ("grub2-mkconfig", "grub-mkconfig", "update-grub", "update-bootloader")
+
+#: Red Hat's generator since 8: leave the environment block alone.
+KEEP_BLOCK = "--no-grubenv-update"
 
 #: Seconds that a generator may take (os-prober on many disks is slow).
 GENERATOR_TIMEOUT = 900
@@ -85,13 +91,18 @@ class Serial(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The files of this GRUB: what the generator sources, what it writes, and whether entries are BLS."""
+    """The files of this GRUB: what the generator sources, what it writes, and whether entries are BLS.
+
+    custom: files of the user's own that a configuration reads. scripts: those that the generator copies.
+    """
 
     family: str
     defaults: List[str]
     configs: List[str]
     bls_entries: List[str]
     tool: Optional[str]
+    custom: List[str]
+    scripts: List[str]
 
 
 # -- finding ---------------------------------------------------------------------------------------------------
@@ -132,7 +143,26 @@ def find_layout(host: Host) -> Optional[Layout]:
     bare = not any(re.search(r"^\s*menuentry\b", text, re.M) for text in texts)
     runs = any(re.search(r"^\s*blscfg\b", text, re.M) for text in texts)
     uses_bls = runs or (bare and enabled is not False)
-    return Layout(family, defaults, configs, entry_files if uses_bls else [], tool)
+    entry_files = entry_files if uses_bls else []
+    layout = Layout(family, defaults, configs, entry_files, tool, [], find_custom_scripts(host))
+    custom = []
+    for path, config in read_configs(host, layout).items():
+        beside = host.resolve(path).rpartition("/")[0] + "/" + CUSTOM_CONFIG
+        if grub_cfg.sources_custom(config) and host.is_file(beside) and beside not in custom:
+            custom.append(beside)
+    return layout._replace(custom=custom)
+
+
+def find_custom_scripts(host: Host) -> List[str]:
+    """The scripts in /etc/grub.d that print what follows in them, as 40_custom does."""
+    found = []
+    for path in host.glob(CUSTOM_SCRIPTS):
+        # Copies that editors, package managers and this collection leave are not run.
+        if re.search(r"(~|#|\.(rpm|dpkg-)[a-z]+)$", path):
+            continue
+        if host.is_file(path) and re.search(r"^[ \t]*exec[ \t]+tail\b", host.read(path)[:4096], re.M):
+            found.append(path)
+    return found
 
 
 def _bls_enabled(host: Host) -> Optional[bool]:
@@ -171,7 +201,7 @@ def read_entries(host: Host, layout: Layout) -> List[Entry]:
     entries = bls.read(host, layout.bls_entries, variables(host, layout), GRUB)
     for config in read_configs(host, layout).values():
         entries.extend(config.entries)
-    return entries
+    return entries + custom_entries(host, layout)
 
 
 def own_entries(host: Host, layout: Layout) -> List[Entry]:
@@ -179,7 +209,13 @@ def own_entries(host: Host, layout: Layout) -> List[Entry]:
     entries = bls.read(host, layout.bls_entries, variables(host, layout), GRUB)
     for config in read_configs(host, layout).values():
         entries.extend(own_config_entries(config))
-    return entries
+    return entries + custom_entries(host, layout)
+
+
+def custom_entries(host: Host, layout: Layout) -> List[Entry]:
+    """The entries in the user's own files."""
+    environment = grubenv.load(host)
+    return [entry for path in layout.custom for entry in grub_cfg.parse(path, host.read(path), environment).entries]
 
 
 def own_config_entries(config: grub_cfg.GrubConfig) -> List[Entry]:
@@ -213,7 +249,11 @@ def target_variable(family: str, files: Sequence[SourcedFile]) -> str:
 def edit_cmdline(files: Sequence[SourcedFile], wanted: Wanted, target: str) -> List[SourcedFile]:
     """The files after the wanted arguments were set and removed in both variables."""
     counted = (LINUX,) if target == LINUX else (LINUX, DEFAULT)
-    return sourced.edit(files, (LINUX, DEFAULT), wanted, target, counted, GRUB)
+    edited = sourced.edit(files, (LINUX, DEFAULT), wanted, target, counted, GRUB)
+    if not shell_vars.value(edited, RECOVERY):
+        return edited
+    # Recovery entries get it before the others: nothing is added, what no entry shall have goes.
+    return sourced.edit(edited, (RECOVERY,), Wanted((), wanted.remove), RECOVERY, (RECOVERY,), GRUB)
 
 
 def edit_serial(files: Sequence[SourcedFile], serial: Serial) -> List[SourcedFile]:
@@ -310,12 +350,16 @@ class Grub2:
             for old, new in zip(files, edited)
             if new.text != old.text
         ]
-        custom = self._custom_change(request)
+        custom = self._custom_changes(layout.scripts, request)
         changes += custom
         bls_changes, after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
         changes += bls_changes
         changes += kernel_cmdline.plan(host, wanted)
+        changes += self._custom_changes(layout.custom, request)
         changes = self._show_menu(changes, request)
+        texts = {change.path: change.after for change in changes}
+        for path in layout.custom:
+            after += grub_cfg.parse(path, texts.get(path, host.read(path)), grubenv.load(host)).entries
         configs = read_configs(host, layout)
         generated = [entry for config in configs.values() for entry in own_config_entries(config)]
         before_segments, after_segments = segments(files), segments(edited)
@@ -335,18 +379,19 @@ class Grub2:
                 own_wanted = wanted_for(request, kernel_version(entry.kernel))
                 after.append(predict(entry, own_wanted, before_segments, after_segments))
         commands: List[str] = []
+        refusal = ""
         if needed and layout.tool is None:
             if not layout.bls_entries or wrong:
-                raise AzurePrepError(
+                refusal = (
                     "%s must be generated again, but none of %s is installed%s; install the package that holds it "
-                    "(grub2-common, grub2-tools). Nothing was changed."
+                    "(grub2-common, grub2-tools)."
                     % (
                         ", ".join(configs) or self._default_config(),
                         ", ".join(GENERATORS),
                         "" if host.is_live else " in " + host.root,
                     )
                 )
-            if unserved or defaults_changed:
+            elif unserved or defaults_changed:
                 warnings.append(
                     "grub2-mkconfig is not installed: the boot entries are changed, GRUB's own serial console comes "
                     "with the next run of it."
@@ -363,7 +408,7 @@ class Grub2:
                 if entry in every and entry not in own:
                     continue
                 check_entries([entry], request)
-        return Plan(changes, commands, after, warnings)
+        return Plan(changes, commands, after, warnings, refusal)
 
     def _show_menu(self, changes: List[Change], request: Request) -> List[Change]:
         """Fedora's menu hides itself after a good boot where the environment block says so."""
@@ -375,14 +420,11 @@ class Grub2:
         after = grubenv.change(block, planned.after if planned else before, MENU_AUTO_HIDE, None)
         return [change for change in changes if change is not planned] + [Change(block, before, after)]
 
-    def _custom_change(self, request: Request) -> List[Change]:
-        """Entries that someone wrote into 40_custom are copied by the generator as they stand: edit them there."""
-        host = self._host
-        if not host.is_file(CUSTOM_SCRIPT):
-            return []
-        text = host.read(CUSTOM_SCRIPT)
-        edited = edit_linux_lines(text, request)
-        return [Change(CUSTOM_SCRIPT, text, edited)] if edited != text else []
+    def _custom_changes(self, paths: Sequence[str], request: Request) -> List[Change]:
+        """Entries that someone wrote by hand: the generator copies them as they stand, or GRUB reads them."""
+        texts = [(path, self._host.read(path)) for path in paths]
+        edited = [(path, text, edit_linux_lines(text, request)) for path, text in texts]
+        return [Change(path, text, after) for path, text, after in edited if after != text]
 
     def _default_config(self) -> str:
         """Where a first grub.cfg belongs."""
@@ -395,43 +437,53 @@ class Grub2:
             return [tool]
         if name == "update-bootloader":
             return [tool, "--refresh"]
-        return [tool, "-o", path]
+        # Red Hat's would write $kernelopts anew from the defaults, without what only the environment block held.
+        keep = [KEEP_BLOCK] if KEEP_BLOCK in self._host.read(tool, default="") else []
+        return [tool] + keep + ["-o", path]
 
     def apply(self, plan: Plan, request: Request, transaction: Transaction) -> None:
         """Make the planned changes; AzurePrepError where one fails, the caller then rolls back."""
         host = self._host
         before = own_entries(host, self.layout)
-        entry_files = set(self.layout.bls_entries)
-        direct = [change for change in plan.changes if change.path not in self.layout.defaults + [CUSTOM_SCRIPT]]
+        sources = self.layout.defaults + self.layout.scripts
+        direct = [change for change in plan.changes if change.path not in sources]
         for change in plan.changes:
             if change not in direct:
                 transaction.write(change.path, change.after)
         if plan.commands:
-            for path in list(entry_files) + [change.path for change in direct]:
-                transaction.protect(path)
             block = grubenv.find(host)
-            for path in [kernel_cmdline.PATH] + ([block] if block else []):
+            paths = self.layout.bls_entries + self.layout.custom + [kernel_cmdline.PATH] + ([block] if block else [])
+            texts: Dict[str, str] = {}
+            for path in paths + [change.path for change in direct]:
                 transaction.protect(path)
+                if host.is_file(path):
+                    texts[path] = host.read(path)
             for path in list(read_configs(host, self.layout)) or [self._default_config()]:
                 self._generate(path, request, before, transaction)
-            # The generator may have written to the environment block, to entries or to /etc/kernel/cmdline itself.
-            layout = find_layout(host) or self.layout
-            changes, _after = bls.plan(host, layout.bls_entries, variables(host, layout), request, GRUB)
-            wanted = wanted_for_all(request, own_entries(host, layout))
+            # Red Hat's generators write $kernelopts or every entry anew from the defaults and lose what only they
+            # held: they become what was planned, or what they were.
+            texts.update({change.path: change.after for change in direct})
+            for path, text in texts.items():
+                if not host.is_file(path) or host.read(path) != text:
+                    transaction.write(path, text)
+            # What it made that was not there before becomes as wanted too.
+            self.layout = find_layout(host) or self.layout
+            changes, _after = bls.plan(host, self.layout.bls_entries, variables(host, self.layout), request, GRUB)
+            wanted = wanted_for_all(request, own_entries(host, self.layout))
             direct = self._show_menu(changes + kernel_cmdline.plan(host, wanted), request)
-            self.layout = layout
         for change in direct:
             transaction.write(change.path, change.after)
 
-    def verify(self, request: Request) -> None:
+    def verify(self, request: Request) -> List[str]:
         check_entries(own_entries(self._host, self.layout), request)
-        if request.serial_console and self.layout.tool is not None:
-            for path, config in read_configs(self._host, self.layout).items():
-                if not shows_serial(config):
-                    raise AzurePrepError(
-                        "%s does not talk to the serial port although %s asks for it; is /etc/grub.d/00_header "
-                        "missing or changed?" % (path, DEFAULTS)
-                    )
+        if not request.serial_console or self.layout.tool is None:
+            return []
+        return [
+            "%s does not talk to the serial port although %s asks for it; is /etc/grub.d/00_header missing or changed?"
+            % (path, DEFAULTS)
+            for path, config in read_configs(self._host, self.layout).items()
+            if not shows_serial(config)
+        ]
 
     def _generate(self, path: str, request: Request, before: Sequence[Entry], transaction: Transaction) -> None:
         host = self._host
@@ -479,7 +531,7 @@ class Grub2:
         for name, (kernel, root) in roots.items():
             if find_image(host, kernel) is None:
                 continue
-            if name not in new_roots and not self.layout.bls_entries:
+            if name not in new_roots and not self.layout.bls_entries and not config.runs("blscfg"):
                 raise AzurePrepError("The new %s has lost the entry of %s; it was not used." % (path, kernel))
             new = new_roots.get(name, root)
             if root and not new:

@@ -397,5 +397,17 @@ def parse(path: str, text: str, variables: Optional[Dict[str, str]] = None) -> G
 
 
 def is_stub(config: GrubConfig) -> bool:
-    """True for the small file on an EFI system partition that only loads the real one."""
-    return not config.entries and config.runs("configfile") and not config.runs("blscfg")
+    """True for the small file on an EFI system partition that only loads the real one.
+
+    Debian's and Red Hat's say configfile, SUSE's shim-install says source, some say normal.
+    """
+    loads = any(
+        words[0] in ("configfile", "normal") or (words[0] in ("source", ".") and words[-1].endswith("/grub.cfg"))
+        for words in config.commands
+    )
+    return not config.entries and loads and not config.runs("blscfg")
+
+
+def sources_custom(config: GrubConfig) -> bool:
+    """True where custom.cfg beside it is read too (/etc/grub.d/41_custom)."""
+    return any(words[0] in ("source", ".") and words[-1].endswith("/custom.cfg") for words in config.commands)

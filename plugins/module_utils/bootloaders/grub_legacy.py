@@ -306,5 +306,6 @@ class GrubLegacy:
         for change in plan.changes:
             transaction.write(change.path, change.after)
 
-    def verify(self, request: Request) -> None:
+    def verify(self, request: Request) -> List[str]:
         check_entries(self.entries(), request)
+        return []

@@ -29,8 +29,8 @@ PATTERNS = ("/efi/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf", "/e
 BOOT_PATTERN = "/boot/loader/entries/*.conf"
 
 
-def find(host: Host, with_boot: bool) -> List[str]:
-    """The entry files; those in /boot too where no GRUB reads them."""
+def entry_files(host: Host, with_boot: bool = True) -> List[str]:
+    """All entry files, whatever they boot; those in /boot too where no GRUB reads them."""
     result: List[str] = []
     seen = set()
     for pattern in PATTERNS + ((BOOT_PATTERN,) if with_boot else ()):
@@ -38,7 +38,12 @@ def find(host: Host, with_boot: bool) -> List[str]:
             if host.is_file(path) and host.resolve(path) not in seen:
                 seen.add(host.resolve(path))
                 result.append(path)
-    return [path for path in result if bls.read(host, [path], {}, KERNEL)]
+    return result
+
+
+def find(host: Host, with_boot: bool) -> List[str]:
+    """The entry files that boot Linux with arguments of their own."""
+    return [path for path in entry_files(host, with_boot) if bls.read(host, [path], {}, KERNEL)]
 
 
 class SystemdBoot:
@@ -64,5 +69,6 @@ class SystemdBoot:
         for change in plan.changes:
             transaction.write(change.path, change.after)
 
-    def verify(self, request: Request) -> None:
+    def verify(self, request: Request) -> List[str]:
         check_entries(self.entries(), request)
+        return []

@@ -134,8 +134,11 @@ def inspect(host: Host, drivers: Sequence[str]) -> List[KernelImage]:
 
 
 def _installed(host: Host) -> List[Generator]:
-    """The generators whose command is there. SUSE's and Red Hat's mkinitrd have one name; with dracut it is a shim."""
+    """The generators whose command is there. SUSE's and Red Hat's mkinitrd have one name; with dracut it is a shim,
+    and so is update-initramfs where Debian's dracut brings one."""
     result = [generator for generator in GENERATORS[:2] if host.which(generator.command)]
+    if len(result) > 1 and not host.which("mkinitramfs"):
+        result = [dracut.GENERATOR]
     if not result and host.which("mkinitrd"):
         result.append(mkinitrd.SUSE if mkinitrd.is_suse(host) else mkinitrd.REDHAT)
     return result

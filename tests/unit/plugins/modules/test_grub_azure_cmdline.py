@@ -40,6 +40,9 @@ TOOLS: dict[str, dict[str, Any]] = {
 }
 
 
+MKCONFIG = "#!/bin/sh\n. /etc/default/grub\n# --no-grubenv-update\n"
+
+
 def make(path: Path, name: str, extra: Mapping[str, str | bytes] | None = None, **options: Any) -> GeneratorHost:
     """A tree as a Host, its grub.cfg generated where its family has a generator."""
     root = path / "root"
@@ -48,13 +51,16 @@ def make(path: Path, name: str, extra: Mapping[str, str | bytes] | None = None, 
     grubenv = files.get("/boot/grub2/grubenv")
     if isinstance(grubenv, str):
         files["/boot/grub2/grubenv"] = grubenv.ljust(1024, "#")
+    if TOOLS.get(name, DEBIAN).get("bls"):
+        files.setdefault("/usr/sbin/grub2-mkconfig", MKCONFIG)
     write_tree(root, files)
     host = GeneratorHost(str(root), **{**TOOLS.get(name, DEBIAN), **options})
     directory = root / ("boot/grub2" if (root / "boot/grub2").is_dir() else "boot/grub")
     if TOOLS.get(name, DEBIAN)["tools"]:
         newer, host.newer_bls = host.newer_bls, False
+        rewrite, host.rewrite_bls = host.rewrite_bls, False
         (directory / "grub.cfg").write_text(host.generate(), encoding="utf-8", errors="surrogateescape")
-        host.newer_bls = newer
+        host.newer_bls, host.rewrite_bls = newer, rewrite
     return host
 
 
@@ -166,9 +172,12 @@ def test_a_tree_without_the_generator_is_refused_and_left_alone(tmp_path: Path, 
     host = make(tmp_path, name)
     host.tools = []
     before = snapshot(host)
-    for check_mode in (True, False):
-        with pytest.raises(AzurePrepError, match="none of grub2-mkconfig.*is installed"):
-            grub_azure_cmdline.run({}, host, check_mode)
+    # An earlier task may install it: check mode says what a run would do, and that it cannot yet.
+    predicted = grub_azure_cmdline.run({}, host, True)
+    assert any("none of grub2-mkconfig" in text and "A run would fail" in text for text in predicted["warnings"])
+    assert all(CONSOLES[1] in entry["after"] for entry in predicted["entries"])
+    with pytest.raises(AzurePrepError, match="none of grub2-mkconfig.*is installed.*Nothing was changed"):
+        grub_azure_cmdline.run({}, host, False)
     assert snapshot(host) == before
 
 
@@ -193,6 +202,21 @@ def test_kernelopts_stays_the_place_of_the_arguments(tmp_path: Path) -> None:
     assert len(block) == 1024 and b"root=/dev/mapper/al-root ro resume=" in block
 
 
+@pytest.mark.parametrize("name", ["el8", "el9"])
+def test_arguments_that_only_an_entry_has_survive_a_generator_that_writes_entries_anew(
+    tmp_path: Path, name: str
+) -> None:
+    # An old generator, which does not know that the environment block is to be left alone.
+    host = make(tmp_path, name, {"/usr/sbin/grub2-mkconfig": "#!/bin/sh\n"}, rewrite_bls=True)
+    before = {entry.id: entry.arguments for entry in bootloaders.read_entries(host)}
+    result = grub_azure_cmdline.run({}, host, False)
+    assert len(host.ran) == 1 and set(before) == {entry["id"] for entry in result["entries"]}
+    for entry in bootloaders.read_entries(host):
+        kept = [a for a in before[entry.id] if a not in GONE and not a.startswith(("console=tty", "net.ifnames"))]
+        assert [a for a in entry.arguments if a in kept] == kept
+    assert not grub_azure_cmdline.run({}, host, False)["changed"]
+
+
 def test_a_file_that_the_generator_makes_anew_is_put_right(tmp_path: Path) -> None:
     host = make(tmp_path, "el9")
     Path(host.path("/etc/kernel/cmdline")).unlink()
@@ -200,6 +224,18 @@ def test_a_file_that_the_generator_makes_anew_is_put_right(tmp_path: Path) -> No
     text = host.read("/etc/kernel/cmdline")
     assert "rhgb" not in text and "quiet" not in text and "console=ttyS0,115200n8" in text
     assert b"menu_auto_hide" not in host.read_bytes("/boot/grub2/grubenv")
+    assert not grub_azure_cmdline.run({}, host, False)["changed"]
+
+
+def test_a_header_that_ignores_the_terminal_is_told_and_the_arguments_stay(tmp_path: Path) -> None:
+    def generate(line: list[str], host: GeneratorHost) -> None:
+        kept = [row for row in host.generate().splitlines(True) if not row.startswith(("terminal_", "serial"))]
+        Path(host.path(line[2])).write_text("".join(kept))
+
+    host = make(tmp_path, "debian12", on_run=generate)
+    result = grub_azure_cmdline.run({}, host, False)
+    assert result["changed"] and CONSOLES[1] in result["entries"][0]["after"]
+    assert any("does not talk to the serial port" in text for text in result["warnings"])
     assert not grub_azure_cmdline.run({}, host, False)["changed"]
 
 
@@ -374,6 +410,48 @@ def test_other_loaders_are_refused_by_name(tmp_path: Path, files: dict[str, str]
     write_tree(tmp_path, files)
     with pytest.raises(AzurePrepError, match=sentence):
         grub_azure_cmdline.run({}, GeneratorHost(str(tmp_path)), False)
+
+
+def test_a_unified_image_beside_other_entries_is_told(tmp_path: Path) -> None:
+    host = make(tmp_path, "el9", {"/boot/efi/EFI/Linux/6.1.efi": "x"})
+    result = grub_azure_cmdline.run({}, host, False)
+    assert any("/boot/efi/EFI/Linux/6.1.efi is a unified kernel image" in text for text in result["warnings"])
+
+
+CUSTOM = "menuentry 'Mine' {\n  linux /boot/vmlinuz-6.1.0-9-amd64 root=UUID=0a1b ro quiet audit=1\n}\n"
+SOURCE = "if [ -f  ${config_directory}/custom.cfg ]; then\n  source ${config_directory}/custom.cfg\nfi\n"
+
+
+def test_entries_in_custom_cfg_and_in_scripts_of_another_name(tmp_path: Path) -> None:
+    extra: dict[str, str | bytes] = {
+        "/boot/grub/custom.cfg": CUSTOM,
+        "/etc/grub.d/40_custom": "#!/bin/sh\nexec tail -n +3 $0\n" + SOURCE,
+        "/etc/grub.d/45_mine": "#!/bin/sh\nexec tail -n +3 $0\n" + CUSTOM.replace("Mine", "Other"),
+        "/etc/grub.d/45_mine~": "#!/bin/sh\nexec tail -n +3 $0\n" + CUSTOM,
+        "/etc/grub.d/10_linux": "#!/bin/sh\necho '	linux /boot/vmlinuz quiet'\n",
+    }
+    host = make(tmp_path, "debian12", extra)
+    before = snapshot(host)
+    result = grub_azure_cmdline.run({}, host, False)
+    mine = next(entry for entry in result["entries"] if entry["title"] == "Mine")
+    assert mine["source"] == "/boot/grub/custom.cfg"
+    assert mine["after"] == ["root=UUID=0a1b", "ro", "audit=1", *CONSOLES, *COMMON]
+    assert "quiet" not in host.read("/etc/grub.d/45_mine") and "audit=1 console=tty1" in host.read(
+        "/boot/grub/custom.cfg"
+    )
+    after = snapshot(host)
+    for path in ("etc/grub.d/45_mine~", "etc/grub.d/10_linux"):
+        assert after[path] == before[path]
+    assert not grub_azure_cmdline.run({}, host, False)["changed"]
+
+
+def test_recovery_arguments_lose_what_no_entry_shall_have_and_gain_nothing(tmp_path: Path) -> None:
+    text = 'GRUB_CMDLINE_LINUX_RECOVERY="single quiet nomodeset"\nGRUB_CMDLINE_LINUX="quiet"\n'
+    host = make(tmp_path, "debian12", {"/etc/default/grub": text})
+    grub_azure_cmdline.run({}, host, False)
+    assert host.read("/etc/default/grub").startswith(
+        'GRUB_CMDLINE_LINUX_RECOVERY="single nomodeset"\nGRUB_CMDLINE_LINUX="console'
+    )
 
 
 def test_read_entries_reads_only(tmp_path: Path) -> None:
