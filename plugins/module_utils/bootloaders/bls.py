@@ -8,12 +8,13 @@ An entry file has lines "key value"; the arguments stand on its "options" lines.
 variables ($kernelopts, $tuned_params) from its environment block; systemd-boot knows none.
 Source: uapi-group.org, Boot Loader Specification; rhboot/grub2, grub-core/commands/blscfg.c.
 
-The files are edited directly and not by grubby, where it is installed too. grubby writes each argument into every
-entry in one pass over several files without a way back when it is stopped half-way; it says 0 when an entry was not
-changed; it puts a literal copy in the place of $kernelopts; and it cannot tell two console= apart. What it keeps in
-step besides (kernelopts, /etc/kernel/cmdline, GRUB_CMDLINE_LINUX) is kept in step here as well, so that a later
-grubby, grub2-mkconfig or kernel-install finds what it would have left. Since 9.3 Red Hat's grub2-mkconfig leaves the
-entries alone; Fedora's, and that of 9.0 to 9.2, write every options line anew (see grub2.py).
+The files are edited directly and not by grubby (rhboot/grubby, grubby-bls), where it is installed too: it writes to
+one file after the other in place and has no way back when it is stopped half-way; to set one console= it takes away
+every other; its shell loses blanks and expands asterisks in quoted values; and it says 0 when a file could not be
+changed. What it keeps in step besides, $kernelopts in the environment block, is kept in step here as well, and
+/etc/kernel/cmdline and the defaults too, so that a later grubby, grub2-mkconfig or kernel-install finds what it would
+have left. Since 9.3 Red Hat's grub2-mkconfig leaves the entries alone; Fedora's, and that of 9.0 to 9.2, write every
+options line anew (see grub2.py).
 
 Private to the collection: its interface may change in any release.
 """
