@@ -197,17 +197,25 @@ wait_online_units:
   elements: str
   sample: [systemd-networkd-wait-online.service]
 cmdline_root:
-  description: The root argument by UUID, where the present one names the disk by its id (rule DISK-13); else empty.
+  description: The root argument by UUID, where a boot entry names the disk by its id or by a kernel name such as
+    C(/dev/vda1), which is another one on Azure (rule DISK-13); else empty.
   returned: success
   type: list
   elements: str
   sample: []
 cmdline_extra_remove:
-  description: Arguments of the running kernel that stand against a rule and are not among the vendor's values.
+  description: Arguments of the running kernel and of the boot entries that stand against a rule and are not among
+    the vendor's values.
   returned: success
   type: list
   elements: str
-  sample: ["cloud-init=disabled"]
+  sample: ["cloud-init=disabled", "modprobe.blacklist=udf,nouveau"]
+cmdline_extra_set:
+  description: What stays of a removed list of banned drivers.
+  returned: success
+  type: list
+  elements: str
+  sample: ["modprobe.blacklist=nouveau"]
 vendor:
   description: The vendor's values that roles use (cmdline_set, cmdline_remove, waagent_settings and others).
   returned: success
@@ -223,18 +231,22 @@ warnings:
 
 import os
 import platform
-from typing import Any, Dict, List
+import re
+from typing import Any, Dict, List, Sequence, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import (
+    bootloaders,
     cloudinit_plan,
+    fstab,
     modprobe,
     network,
     packages,
     profiles,
     units,
 )
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
@@ -292,31 +304,65 @@ def unit_states(host: Host, profile: profiles.Profile) -> Dict[str, Dict[str, st
     return found
 
 
-def extra_arguments(host: Host, profile: profiles.Profile) -> List[str]:
-    """Arguments of the running kernel against KERN-06 to KERN-09 and CINIT-10."""
-    found = []
+def present_arguments(host: Host) -> List[str]:
+    """The arguments of the running kernel and of every boot entry, each once."""
+    found = host.read("/proc/cmdline", "").split()
+    try:
+        for entry in bootloaders.read_entries(host):
+            found += entry.arguments
+    except AzurePrepError:
+        # Whoever changes the boot loader says why it cannot be read; here the running kernel's line has to do.
+        pass
+    return list(dict.fromkeys(found))
+
+
+def against_rules(arguments: Sequence[str], profile: profiles.Profile) -> Tuple[List[str], List[str]]:
+    """(arguments that stand against a rule, what stays of them).
+
+    KERN-06 to KERN-09: drivers that Azure needs leave a list of banned ones. CINIT-10: cloud-init must run.
+    NET-01: no fixed address and no card pinned by its MAC address (dracut.cmdline(7)).
+    """
+    remove, keep = [], []
     wanted = {modprobe.normalise(name) for name in profile.modprobe_allow}
-    for word in host.read("/proc/cmdline", "").split():
+    for word in arguments:
         key, _sep, value = word.partition("=")
-        names = {modprobe.normalise(name) for name in value.split(",")}
-        if (
-            key in ("modprobe.blacklist", "module_blacklist", "rd.driver.blacklist")
-            and names & wanted
-            or word == "cloud-init=disabled"
-        ):
-            found.append(word)
-    return found
+        key = key.replace("-", "_")
+        names = value.split(",")
+        left = [name for name in names if modprobe.normalise(name) not in wanted]
+        if key in ("modprobe.blacklist", "module_blacklist", "rd.driver.blacklist") and len(left) < len(names):
+            remove.append(word)
+            keep += ["%s=%s" % (word.partition("=")[0], ",".join(left))] if left else []
+        elif word == "cloud-init=disabled" or key == "BOOTIF":
+            remove.append(word)
+        elif key == "ifname" and re.search(r":[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$", value):
+            remove.append(word)
+        elif key == "ip" and re.match(r"^(\d+\.\d+|\[?[0-9A-Fa-f]+:[0-9A-Fa-f:]*:)", value):
+            remove.append(word)
+    return remove, keep
 
 
-def root_by_uuid(host: Host) -> List[str]:
-    """DISK-13: root=UUID= where the running kernel was given a /dev/disk/by-id name, which no clone has; else empty."""
-    for word in host.read("/proc/cmdline", "").split():
-        if word.startswith("root=/dev/disk/by-id/"):
-            device = host.resolve(word[len("root=") :])
-            for name in host.listdir("/dev/disk/by-uuid"):
-                if host.resolve("/dev/disk/by-uuid/" + name) == device:
-                    return ["root=UUID=" + name]
-    return []
+def root_by_uuid(host: Host, arguments: Sequence[str]) -> List[str]:
+    """DISK-13: root=UUID= where a boot entry names the root device as only this machine does; else empty.
+
+    Empty too where the entries boot from several devices: one argument for all of them would be wrong then.
+    """
+    uuids = {host.resolve("/dev/disk/by-uuid/" + name): name for name in host.listdir("/dev/disk/by-uuid")}
+    devices = set()
+    passing = False
+    for word in arguments:
+        key, _sep, value = word.partition("=")
+        if key != "root":
+            continue
+        tag, _sep, name = value.partition("=")
+        if tag.upper() in ("UUID", "LABEL", "PARTUUID", "PARTLABEL"):
+            value = "/dev/disk/by-%s/%s" % (tag.lower(), name.strip('"'))
+        elif fstab.is_volatile(value) or value.startswith(("/dev/disk/by-id/", "/dev/disk/by-path/")):
+            passing = True
+        devices.add(host.resolve(value))
+    if not passing or len(devices) != 1:
+        return []
+    uuid = uuids.get(devices.pop())
+    return ["root=UUID=" + uuid] if uuid else []
 
 
 def wait_online(host: Host) -> List[str]:
@@ -350,6 +396,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         missing_optional = packages.available(host, missing_optional)
     states = unit_states(host, profile)
     version = ".".join(str(part) for part in cloudinit_plan.version(host))
+    arguments = present_arguments(host)
+    unwanted, left = against_rules(arguments, profile)
     settings = dict(profile.waagent_settings["common"])
     settings.update(profile.waagent_settings.get(provisioner, {}))
     warnings = [profile.note] if profile.note else []
@@ -394,8 +442,9 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "cloud_init_version": version,
         "agent_leftovers": [path for path in AGENT_FILES if host.exists(path)],
         "wait_online_units": wait_online(host),
-        "cmdline_root": root_by_uuid(host),
-        "cmdline_extra_remove": extra_arguments(host, profile),
+        "cmdline_root": root_by_uuid(host, arguments),
+        "cmdline_extra_remove": unwanted,
+        "cmdline_extra_set": left,
         "vendor": {
             "cmdline_set": profile.cmdline_set,
             "cmdline_remove": profile.cmdline_remove,

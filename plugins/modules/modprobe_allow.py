@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: modprobe_allow
 short_description: Let drivers load that a blacklist keeps away
 description:
-  - Takes the C(blacklist) lines and the C(install) lines that load nothing out of the modprobe configuration
-    for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and vfat off this way, and then
+  - Takes the C(blacklist) lines, the C(install) lines that load nothing and the C(alias) lines that lead elsewhere
+    out of the modprobe configuration for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and vfat off this way, and then
     a VM on Azure cannot read its provisioning medium.
   - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) takes
     its place.
@@ -111,7 +111,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         own = path.startswith(("/etc/", "/run/"))
         target = path if own else "/etc/modprobe.d/" + path.rsplit("/", 1)[1]
         # A file of which nothing but blanks is left goes; one of the vendor must stay hidden.
-        changes += edits.plan_file(host, target, after if after.strip() or not own else None)
+        stays = after.strip() or not own or modprobe.hides(host, path)
+        changes += edits.plan_file(host, target, after if stays else None)
     if unwanted:
         text = HEADER + "".join("blacklist %s\n" % name for name in unwanted)
         changes += edits.plan_file(host, BLACKLIST, text)

@@ -69,6 +69,7 @@ def test_a_system_half_way(make_host) -> None:
     assert found["units_to_enable"]["agent"] == ["walinuxagent.service"]
     assert found["units_to_enable"]["hyperv_daemons"] == ["hv-kvp-daemon.service"]
     assert found["cmdline_extra_remove"] == ["modprobe.blacklist=floppy,udf", "cloud-init=disabled"]
+    assert found["cmdline_extra_set"] == ["modprobe.blacklist=floppy"]
     assert found["installed"]["agent"] and found["agent_leftovers"] == ["/etc/waagent.conf"]
 
 
@@ -87,6 +88,50 @@ def test_a_root_by_id_becomes_one_by_uuid(make_host) -> None:
         }
     )
     assert look(host)["cmdline_root"] == ["root=UUID=1234"]
+
+
+DISKS = {
+    "/dev/vda1": "",
+    "/dev/vda2": "",
+    "/dev/disk/by-uuid/1234": "-> ../../vda1",
+    "/dev/disk/by-uuid/5678": "-> ../../vda2",
+    "/dev/disk/by-label/root": "-> ../../vda1",
+}
+ENTRIES = "menuentry 'a' {{\n linux /vmlinuz-1 {}\n}}\nmenuentry 'b' {{\n linux /vmlinuz-2 {}\n}}\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "wanted"),
+    [
+        ("root=/dev/vda1", "root=UUID=1234", ["root=UUID=1234"]),
+        ("root=/dev/vda1", "root=LABEL=root", ["root=UUID=1234"]),
+        ("root=/dev/disk/by-id/gone", "ro", []),
+        ("root=/dev/vda1", "root=/dev/vda2", []),
+        ("root=LABEL=root", "root=UUID=1234", []),
+        ("root=/dev/mapper/vg-root", "root=/dev/mapper/vg-root", []),
+        ("root=/dev/vda3", "ro", []),
+    ],
+)
+def test_root_is_named_to_last_where_all_entries_boot_one_device(
+    make_host, first: str, second: str, wanted: list[str]
+) -> None:
+    host = make_host({"/boot/grub/grub.cfg": ENTRIES.format(first, second), **DISKS})
+    assert look(host)["cmdline_root"] == wanted
+
+
+def test_arguments_against_a_rule_are_found_in_every_entry(make_host) -> None:
+    first = "root=UUID=1234 modprobe.blacklist=udf,nouveau ip=192.0.2.7::192.0.2.1:255.255.255.0::eth0:none ip=dhcp"
+    second = "module-blacklist=x rd.driver.blacklist=hv-netvsc ifname=eth0:52:54:00:12:34:56 BOOTIF=01-52 ip=eth0:dhcp"
+    host = make_host({"/boot/grub/grub.cfg": ENTRIES.format(first, second), **DISKS})
+    found = look(host)
+    assert found["cmdline_extra_set"] == ["modprobe.blacklist=nouveau"]
+    assert sorted(found["cmdline_extra_remove"]) == [
+        "BOOTIF=01-52",
+        "ifname=eth0:52:54:00:12:34:56",
+        "ip=192.0.2.7::192.0.2.1:255.255.255.0::eth0:none",
+        "modprobe.blacklist=udf,nouveau",
+        "rd.driver.blacklist=hv-netvsc",
+    ]
 
 
 def test_dpkg_status() -> None:
