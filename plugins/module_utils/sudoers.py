@@ -8,21 +8,29 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 MAIN = "/etc/sudoers"
+VENDOR = "/usr/etc/sudoers"
 MAX_DEPTH = 128
 
 #: Flags that make sudo ask for a password that is not the caller's own.
 PASSWORD_FLAGS = ("targetpw", "rootpw", "runaspw")
 
-#: The rule that is safe only together with targetpw: everybody may do everything.
-_EVERYBODY = re.compile(r"^ALL\s+ALL\s*=\s*(\(\s*ALL\s*(:\s*ALL\s*)?\)\s*)?((NO)?[A-Z]+:\s*)*ALL$")
+#: One word of a list: quoted, or up to the next blank or comma.
+_WORD = r'(?:"[^"]*"|[^\s,="]+)'
+_LIST = _WORD + r"(?:\s*,\s*" + _WORD + ")*"
 
-_DEFAULTS = re.compile(r"^Defaults([@:!>][^\s]*)?\s+(.*)$", re.S)
+#: The flags may be bound to a user, host, command or target: no blank before the sign, but one may follow it.
+_DEFAULTS = re.compile(r"^Defaults([@:!>]\s*%s)?\s+(.*)$" % _LIST, re.S)
+
+_ALIAS = re.compile(r"^(User|Runas|Host|Cmnd|Cmd)_Alias\s+(.*)$", re.S)
+
+#: "users hosts = commands"; users may be a list.
+_RULE = re.compile(r"^(%s)\s+(?:%s)\s*=\s*(.*)$" % (_LIST, _LIST), re.S)
 
 MARK = "# Not on Azure: "
 
@@ -44,6 +52,14 @@ class Finding(NamedTuple):
     text: str
 
 
+#: A # starts a comment unless it is a user id (#1000) or quoted or escaped.
+_COMMENT = re.compile(r'(^|\s)#(?!\d)[^"]*$')
+
+
+def _has_comment(line: str) -> bool:
+    return bool(_COMMENT.search(line)) and not re.match(r"^\s*#include(dir)?\s", line)
+
+
 def statements(text: str) -> Iterator[Statement]:
     """Logical lines of sudoers(5); comments and blank lines are none. #include and #includedir are statements."""
     lines = text.split("\n")
@@ -51,7 +67,8 @@ def statements(text: str) -> Iterator[Statement]:
     while index < len(lines):
         first = index
         joined = lines[index]
-        while joined.endswith("\\") and index + 1 < len(lines):
+        # A comment ends with its line, whatever it ends in.
+        while joined.endswith("\\") and index + 1 < len(lines) and not _has_comment(joined):
             index += 1
             joined = joined[:-1] + " " + lines[index].strip()
         index += 1
@@ -59,8 +76,7 @@ def statements(text: str) -> Iterator[Statement]:
         if re.match(r"^#include(dir)?\s", content):
             yield Statement(first, index - 1, content)
             continue
-        # A # starts a comment unless it is a user id (#1000) or quoted or escaped.
-        content = re.sub(r'(^|\s)#(?!\d)[^"]*$', "", content).strip()
+        content = _COMMENT.sub("", content).strip()
         if content:
             yield Statement(first, index - 1, content)
 
@@ -80,25 +96,83 @@ def _sets_flag(flag: str) -> bool:
     return name in PASSWORD_FLAGS and (len(flag) - len(flag.lstrip("!"))) % 2 == 0
 
 
-def findings(text: str) -> List[Finding]:
-    """What ACC-01 objects to in one file."""
+def aliases(texts: Iterable[str]) -> Dict[str, List[str]]:
+    """All aliases of a policy: name to its members, of every kind (their names are distinct)."""
+    found: Dict[str, List[str]] = {}
+    for text in texts:
+        for statement in statements(text):
+            match = _ALIAS.match(statement.text)
+            if match is None:
+                continue
+            for part in match.group(2).split(" : "):
+                name, _sep, members = part.partition("=")
+                found[name.strip()] = [word.strip() for word in members.split(",")]
+    return found
+
+
+def _members(words: Sequence[str], known: Dict[str, List[str]], depth: int = 0) -> List[str]:
+    """The words with aliases resolved, quotes gone; a loop of aliases ends at the limit of sudo's includes."""
+    found: List[str] = []
+    for word in words:
+        word = word.strip().strip('"')
+        if word in known and depth < 16:
+            found += _members(known[word], known, depth + 1)
+        else:
+            found.append(word)
+    return found
+
+
+def grants_everything(text: str, known: Dict[str, List[str]]) -> List[str]:
+    """The users of a rule that lets them run every command as root or anybody; empty for any other statement.
+
+    Aliases are resolved with `known`; what a rule denies (a leading !) is left out of account.
+    """
+    if _DEFAULTS.match(text) or _ALIAS.match(text):
+        return []
+    match = _RULE.match(text)
+    if match is None:
+        return []
+    commands = match.group(2)
+    runas = re.match(r"^\(([^:)]*)", commands)
+    if runas is not None and runas.group(1).strip():
+        users = _members(runas.group(1).split(","), known)
+        if not {"ALL", "root", "#0"} & set(users):
+            return []
+    commands = re.sub(r"\([^)]*\)", " ", commands)
+    commands = re.sub(r"\b[A-Z_]+\s*=\s*\S+", " ", commands)
+    commands = re.sub(r"\b[A-Z_]+\s*:(?=\s|[A-Z/])", " ", commands)
+    if "ALL" not in _members(re.split(r"[,:]", commands), known):
+        return []
+    return _members(match.group(1).split(","), known)
+
+
+def findings(text: str, known: Optional[Dict[str, List[str]]] = None) -> List[Finding]:
+    """What ACC-01 objects to in one file; known are the aliases of the whole policy, without them the file's own."""
+    known = aliases([text]) if known is None else known
     found = []
     for statement in statements(text):
         _scope, flags = _flags(statement.text)
         if any(_sets_flag(flag) for flag in flags):
             found.append(Finding("targetpw", statement.first, statement.last, statement.text))
-        elif _EVERYBODY.match(re.sub(r"\s+", " ", statement.text)):
+        elif "ALL" in grants_everything(statement.text, known):
             found.append(Finding("everybody", statement.first, statement.last, statement.text))
     return found
 
 
-def plan(text: str) -> str:
+def policy_findings(host: Host) -> List[Tuple[str, Finding]]:
+    """findings() over every file of the policy, with its path."""
+    texts = {path: host.read(path) for path in files(host)}
+    known = aliases(texts.values())
+    return [(path, finding) for path in texts for finding in findings(texts[path], known)]
+
+
+def plan(text: str, known: Optional[Dict[str, List[str]]] = None) -> str:
     """The file without targetpw and without the rule for everybody: those lines become comments.
 
     Other flags of the same Defaults line stay in force.
     """
     lines: List[str] = text.split("\n")
-    for finding in reversed(findings(text)):
+    for finding in reversed(findings(text, known)):
         old = lines[finding.first : finding.last + 1]
         new = [(MARK + line.strip()).rstrip("\\").rstrip() for line in old]
         if finding.kind == "targetpw":
@@ -131,8 +205,14 @@ def included(host: Host, text: str, path: str) -> List[str]:
     return found
 
 
-def files(host: Host, path: str = MAIN, depth: int = 0) -> List[str]:
+def main_file(host: Host) -> str:
+    """The file that sudo starts with: the vendor's below /usr where none is in /etc (SUSE 16)."""
+    return VENDOR if not host.is_file(MAIN) and host.is_file(VENDOR) else MAIN
+
+
+def files(host: Host, path: str = "", depth: int = 0) -> List[str]:
     """The main file and all it includes, in reading order; empty where sudo is not installed."""
+    path = path or main_file(host)
     if depth > MAX_DEPTH:
         raise AzurePrepError("%s: more than %d nested includes; remove the loop." % (path, MAX_DEPTH))
     if not host.is_file(path):
@@ -144,15 +224,17 @@ def files(host: Host, path: str = MAIN, depth: int = 0) -> List[str]:
     return found
 
 
-def rules_for(text: str, user: str, groups: List[str]) -> List[str]:
-    """The user rules of one file that name the user or one of the groups (ALL is not counted)."""
+def needs_no_password(texts: Sequence[str], user: str, groups: Sequence[str]) -> bool:
+    """Whether the user may run everything without a password, ACC-01's own rule for everybody left out.
+
+    Of several rules that match, sudo takes the last.
+    """
+    known = aliases(texts)
     wanted = {user} | {"%" + group for group in groups}
-    found = []
-    for statement in statements(text):
-        if re.match(r"^(Defaults|[@#]include|\w+_Alias\b)", statement.text) or "=" not in statement.text:
-            continue
-        # "users hosts = commands": the last word before the equals sign is the host list.
-        users = " ".join(statement.text.split("=", 1)[0].split()[:-1])
-        if wanted & {word.strip() for word in users.split(",")}:
-            found.append(statement.text)
-    return found
+    answer = False
+    for text in texts:
+        for statement in statements(text):
+            users = grants_everything(statement.text, known)
+            if "ALL" not in users and wanted & set(users):
+                answer = bool(re.search(r"\bNOPASSWD\s*:", statement.text))
+    return answer

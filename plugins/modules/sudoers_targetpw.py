@@ -80,12 +80,15 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     found = []
     changes: List[edits.Change] = []
     paths = sudoers.files(host)
+    known = sudoers.aliases([host.read(path) for path in paths])
     for path in paths:
         text = host.read(path)
-        findings = sudoers.findings(text)
+        findings = sudoers.findings(text, known)
         found += [{"path": path, "line": finding.text} for finding in findings]
         if findings:
-            changes += edits.plan_file(host, path, sudoers.plan(text), 0o440)
+            # The vendor's main file gives way to one in /etc; for those that it includes there is no such place.
+            target = sudoers.MAIN if path == sudoers.VENDOR else path
+            changes += edits.plan_file(host, target, sudoers.plan(text, known), 0o440)
     rule_file = ""
     if changes:
         user = params["keep_user"] or guest.calling_user(host)
@@ -97,11 +100,15 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     if changes and not check_mode:
         for change in changes:
             guest.check_sudoers(host, change.path, change.after or "")
+        # A policy that visudo refused before (a file's mode, say) is not ours to mend.
+        worked = guest.sudoers_refusal(host) == ""
 
         def verify() -> None:
-            if any(sudoers.findings(host.read(path)) for path in sudoers.files(host)):
+            if sudoers.policy_findings(host):
                 raise AzurePrepError("sudoers still asks for another user's password; the files were put back.")
-            guest.expect_sudoers(host)
+            refusal = guest.sudoers_refusal(host) if worked else ""
+            if refusal:
+                raise AzurePrepError("visudo refuses the changed policy, the old one was put back: %s" % refusal)
 
         backups = edits.apply(host, changes, verify=verify)
     return {

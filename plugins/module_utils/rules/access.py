@@ -91,8 +91,9 @@ def target_password(context: Context) -> Outcome:
         # The suite reads /etc/sudoers only; without sudo there is nothing to get wrong.
         return ok("there is no /etc/sudoers")
     found = []
+    known = sudoers.aliases([context.text(path) or "" for path in files])
     for path in files:
-        for finding in sudoers.findings(context.text(path) or ""):
+        for finding in sudoers.findings(context.text(path) or "", known):
             found.append(quote(path, finding.first + 1, finding.text))
     return bad(join(found)) if found else ok("no targetpw in " + join(files))
 
