@@ -12,7 +12,12 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
-_FIELDS = re.compile(r"^(\s*)(\S+)(\s+)(\S+)(\s+)(\S+)(?:(\s+)(\S+))?(?:(\s+)(\S+))?(?:(\s+)(\S+))?(.*)$", re.S)
+#: Blanks and tabs part fields; other white space, such as a no-break space, belongs to them.
+_FIELDS = re.compile(
+    r"^([ \t]*)([^ \t\r]+)([ \t]+)([^ \t\r]+)([ \t]+)([^ \t\r]+)"
+    r"(?:([ \t]+)([^ \t\r]+))?(?:([ \t]+)([^ \t\r]+))?(?:([ \t]+)([^ \t\r]+))?(.*)$",
+    re.S,
+)
 
 #: fstab(5) writes blanks inside a field as octal escapes.
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -191,6 +196,12 @@ def uuid_lookup(devices: Dict[str, Dict[str, str]], resolve: Callable[[str], str
         return None
 
     return find
+
+
+def must_be_there(entry: Entry) -> bool:
+    """True where a boot fails without the entry's device: a local device without nofail and noauto."""
+    local = entry.source.startswith("/dev/") or re.match(r"^(PART)?(UUID|LABEL)=|^ID=", entry.source, re.I)
+    return bool(local) and not is_swap(entry) and not {"nofail", "noauto"} & set(entry.options)
 
 
 def parse_swaps(text: str) -> List[Tuple[str, str]]:

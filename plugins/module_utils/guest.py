@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 
 import os
 import re
-from typing import Callable, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, fstab, sshd_config, sudoers
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -30,6 +30,77 @@ def uuid_lookup(host: Host) -> Callable[[str], Optional[str]]:
         # -c /dev/null: the cache may name disks that are gone. Exit status 2 means that nothing was found.
         text = host.run(["blkid", "-c", "/dev/null", "-o", "export"], check=False).stdout
     return fstab.uuid_lookup(fstab.parse_blkid(text), host.resolve)
+
+
+def mounted_uuid(host: Host, target: str) -> Optional[str]:
+    """The UUID of the file system that is mounted at `target` on the running system; None where there is none."""
+    if not host.is_live or not host.which("findmnt"):
+        return None
+    text = host.run(["findmnt", "-n", "-r", "-o", "UUID", "-M", target], check=False, timeout=60).stdout.strip()
+    return text if re.match(r"^[0-9A-Za-z-]+$", text) else None
+
+
+def parse_lsblk(text: str) -> Tuple[Dict[str, Set[str]], Dict[str, str]]:
+    """The output of `lsblk -P -p -o NAME,PKNAME,UUID`: name to its parents, and UUID to its name."""
+    parents: Dict[str, Set[str]] = {}
+    uuids: Dict[str, str] = {}
+    for line in text.split("\n"):
+        row = dict(re.findall(r'(\w+)="([^"]*)"', line))
+        if not row.get("NAME"):
+            continue
+        parents.setdefault(row["NAME"], set()).update({row["PKNAME"]} if row.get("PKNAME") else set())
+        if row.get("UUID"):
+            uuids.setdefault(row["UUID"], row["NAME"])
+    return parents, uuids
+
+
+def disks_of(parents: Dict[str, Set[str]], name: str) -> Set[str]:
+    """The disks below a partition or logical volume; the name itself where nothing is below it."""
+    found: Set[str] = set()
+    todo, seen = [name], set()
+    while todo:
+        current = todo.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        above = parents.get(current, set())
+        todo += sorted(above)
+        if not above:
+            found.add(current)
+    return found
+
+
+def missing_at_boot(host: Host, text: str) -> List[str]:
+    """A sentence for every entry of fstab that keeps the image from booting, as its disk is not the system's own.
+
+    Empty for a mounted image, where the other disks are not to be seen.
+    """
+    if not host.is_live or not host.which("lsblk") or not host.which("findmnt"):
+        return []
+    root = mounted_uuid(host, "/")
+    parents, uuids = parse_lsblk(host.run(["lsblk", "-P", "-p", "-o", "NAME,PKNAME,UUID"], check=False).stdout)
+    if root is None or root not in uuids:
+        return []
+    own = disks_of(parents, uuids[root])
+    find = uuid_lookup(host)
+    found = []
+    for entry in fstab.parse(text).entries:
+        if not fstab.must_be_there(entry):
+            continue
+        key, _sep, value = entry.source.partition("=")
+        uuid = value.strip('"') if key.upper() == "UUID" else find(entry.source)
+        name = uuids.get(uuid or "")
+        if name is None and (key.upper().startswith("PART") or entry.source.startswith("/dev/")):
+            # No UUID is no proof of absence: a partition's own tags, a file system without UUID.
+            continue
+        if name is None:
+            found.append("%s is not there, and a boot without it ends in emergency mode" % entry.source)
+        elif not disks_of(parents, name) <= own:
+            found.append("%s is on another disk than /, which the image will not have" % entry.source)
+        else:
+            continue
+        found[-1] = "/etc/fstab: %s (%s); add nofail, or take the line out." % (found[-1], entry.target)
+    return found
 
 
 def expect_text(host: Host, path: str, text: str) -> None:

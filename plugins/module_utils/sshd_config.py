@@ -18,7 +18,7 @@ MAX_DEPTH = 16
 
 MAIN = "/etc/ssh/sshd_config"
 
-_LINE = re.compile(r"^(\s*)([A-Za-z][A-Za-z0-9]*)(\s*=\s*|\s+)(.*?)(\s*)$", re.S)
+_LINE = re.compile(r"^(\s*)\"?([A-Za-z][A-Za-z0-9]*)\"?(\s*=\s*|\s+)(.*?)(\s*)$", re.S)
 
 
 class Directive(NamedTuple):

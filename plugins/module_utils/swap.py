@@ -22,6 +22,14 @@ ZRAM_CONF = "/etc/systemd/zram-generator.conf"
 #: Services that make swap in memory: zram-tools, zram-config, openSUSE's.
 ZRAM_UNITS = ("zramswap.service", "zram-config.service", "zram-swap.service")
 
+#: systemd switches GPT swap partitions on by their type, without any configuration, where the loader says which disk
+#: it came from: systemd-boot, and GRUB since 2.12.
+GPT_AUTO = "system-generators/systemd-gpt-auto-generator"
+GPT_SWAP = "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f"
+
+#: What that generator may do besides: mounts that a system may rely on.
+GPT_MOUNTS = ("boot.mount", "boot.automount", "efi.mount", "efi.automount", "home.mount", "srv.mount", "var.mount")
+
 #: Swap files that an agent leaves behind on a VM that came from Azure (CINIT-07).
 AGENT_FILES = ("/mnt/resource/swapfile", "/mnt/swapfile")
 
@@ -69,6 +77,34 @@ def _zram(host: Host) -> Tuple[List[edits.Change], List[str]]:
     return changes, [unit for unit in ZRAM_UNITS if units.state(host, unit) == "enabled"]
 
 
+def _own_units(host: Host, keep_zram: bool) -> List[str]:
+    """Enabled services of the administrator's that switch swap on."""
+    found = []
+    for path in host.glob("/etc/systemd/system/*.service"):
+        name = path.rsplit("/", 1)[1]
+        if host.is_link(path) or not host.is_file(path) or units.state(host, name) != "enabled":
+            continue
+        commands = re.findall(r"^\s*Exec(?:Start|StartPre|StartPost)\s*=(.*)$", host.read(path), re.M)
+        wanted = [line for line in commands if re.search(r"\bswapon\b", line)]
+        if wanted and not (keep_zram and all("zram" in line for line in wanted)):
+            found.append(name)
+    return found
+
+
+def _gpt_auto(host: Host) -> List[edits.Change]:
+    """The link that keeps systemd from switching a GPT swap partition on by its type."""
+    if not any(host.is_file(folder + GPT_AUTO) for folder in ("/usr/lib/systemd/", "/lib/systemd/")):
+        return []
+    if not host.is_live or not host.which("lsblk"):
+        return []
+    if GPT_SWAP not in host.run(["lsblk", "-nro", "PARTTYPE"], check=False, timeout=60).stdout.lower():
+        return []
+    if any(host.exists("/run/systemd/generator.late/" + name) for name in GPT_MOUNTS):
+        # Some mount comes from the generator: the swap partition is the lesser evil, and the audit shows it.
+        return []
+    return edits.plan_link(host, "/etc/systemd/" + GPT_AUTO, "/dev/null")
+
+
 def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan:
     """What has to happen so that no swap is on the OS disk, now and after a reboot."""
     active = [
@@ -81,8 +117,9 @@ def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan
     dropped = [entry.source for entry in fstab.parse("\n".join(fstab_plan.dropped)).entries]
     changes = edits.plan_file(host, FSTAB, fstab_plan.after) if dropped else []
     # Links first: a backup copies what a link points to.
-    for path in host.glob("/etc/systemd/system/*.wants/*.swap"):
-        changes += edits.plan_file(host, path, None)
+    for pattern in ("wants", "requires"):
+        for path in host.glob("/etc/systemd/system/*.%s/*.swap" % pattern):
+            changes += edits.plan_file(host, path, None)
     for path in host.glob("/etc/systemd/system/*.swap"):
         if not host.is_link(path):
             changes += edits.plan_file(host, path, None)
@@ -92,6 +129,8 @@ def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan
     if not keep_zram:
         more, disable = _zram(host)
         changes += more
+    disable = sorted(set(disable) | set(_own_units(host, keep_zram)))
+    changes += _gpt_auto(host)
     files = [path for path, kind in active if kind == "file"]
     files += [source for source in dropped if source.startswith("/") and not source.startswith("/dev/")]
     files += list(AGENT_FILES)

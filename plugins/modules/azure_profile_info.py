@@ -304,6 +304,14 @@ def unit_states(host: Host, profile: profiles.Profile) -> Dict[str, Dict[str, st
     return found
 
 
+#: Arguments that tie the machine to a card or an address.
+_TIED = (
+    r"^BOOTIF=",
+    r"^ifname=.*:[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$",
+    r"^ip=(\d+\.\d+|\[?[0-9A-Fa-f]+:[0-9A-Fa-f:]*:)",
+)
+
+
 def present_arguments(host: Host) -> List[str]:
     """The arguments of the running kernel and of every boot entry, each once."""
     found = host.read("/proc/cmdline", "").split()
@@ -332,11 +340,7 @@ def against_rules(arguments: Sequence[str], profile: profiles.Profile) -> Tuple[
         if key in ("modprobe.blacklist", "module_blacklist", "rd.driver.blacklist") and len(left) < len(names):
             remove.append(word)
             keep += ["%s=%s" % (word.partition("=")[0], ",".join(left))] if left else []
-        elif word == "cloud-init=disabled" or key == "BOOTIF":
-            remove.append(word)
-        elif key == "ifname" and re.search(r":[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$", value):
-            remove.append(word)
-        elif key == "ip" and re.match(r"^(\d+\.\d+|\[?[0-9A-Fa-f]+:[0-9A-Fa-f:]*:)", value):
+        elif word == "cloud-init=disabled" or any(re.match(pattern, key + "=" + value) for pattern in _TIED):
             remove.append(word)
     return remove, keep
 

@@ -14,7 +14,11 @@ description:
     DISK-12.
   - LVM volumes, UUIDs, PARTUUIDs, network file systems and removable media stay as they are; so do comments and
     blanks.
-  - On the running system C(findmnt --verify) checks the new file before it takes the old one's place.
+  - On the running system a name that is not there any more (the disk had another one when the file was written) is
+    replaced by the UUID of what is mounted in its place, and C(findmnt --verify) checks the new file before it takes
+    the old one's place.
+  - Warns of entries without C(nofail) whose disk is not that of the root file system; an image has one disk, and a
+    boot without the others ends in emergency mode.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
@@ -48,7 +52,7 @@ backup_files:
   sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -64,12 +68,19 @@ def argument_spec() -> Dict[str, Any]:
     return {"root": {"type": "path", "default": "/"}}
 
 
+def _mounted(host: Host, target: str) -> Optional[str]:
+    return guest.mounted_uuid(host, target) if target.startswith("/") else None
+
+
 def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     """Replace what moves by UUID=; see RETURN for the result."""
     text = edits.read_optional(host, PATH) or ""
     plan = fstab.plan(text, lambda source: None, drop_swap=False)
     if plan.unknown:
-        plan = fstab.plan(text, guest.uuid_lookup(host), drop_swap=False)
+        find = guest.uuid_lookup(host)
+        # The disk had another name when the file was written: what is mounted there tells.
+        targets = {entry.source: entry.target for entry in fstab.parse(text).entries if not fstab.is_swap(entry)}
+        plan = fstab.plan(text, lambda source: find(source) or _mounted(host, targets.get(source, "")), drop_swap=False)
     changes = edits.plan_file(host, PATH, plan.after) if plan.replaced else []
     backups: List[str] = []
     if changes:
@@ -82,7 +93,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "diff": edits.diffs(changes),
         "replaced": plan.replaced,
         "unknown": plan.unknown,
-        "warnings": ["%s: no UUID was found for %s; it stays as it is." % (PATH, name) for name in plan.unknown],
+        "warnings": ["%s: no UUID was found for %s; it stays as it is." % (PATH, name) for name in plan.unknown]
+        + guest.missing_at_boot(host, plan.after),
         "backup_files": backups,
     }
 

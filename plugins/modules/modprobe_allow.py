@@ -11,8 +11,8 @@ module: modprobe_allow
 short_description: Let drivers load that a blacklist keeps away
 description:
   - Takes the C(blacklist) lines, the C(install) lines that load nothing and the C(alias) lines that lead elsewhere
-    out of the modprobe configuration for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and vfat off this way, and then
-    a VM on Azure cannot read its provisioning medium.
+    out of the modprobe configuration for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and
+    vfat off this way, and then a VM on Azure cannot read its provisioning medium.
   - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) takes
     its place.
   - Old files are kept outside C(/etc/modprobe.d), where a search for the module's name would find them.

@@ -95,3 +95,26 @@ def test_which_sources_are_renamed(source: str, wanted: bool) -> None:
 def test_active_swap() -> None:
     text = "Filename\t\tType\t\tSize\n/dev/vda5   partition\t1\t0\t-2\n/my\\040swap file 1 0 -3\n"
     assert fstab.parse_swaps(text) == [("/dev/vda5", "partition"), ("/my swap", "file")]
+
+
+def test_only_blanks_and_tabs_part_fields() -> None:
+    line = "/dev/vda1\u00a0x / ext4 defaults 0 1\n"
+    assert fstab.parse(line).entries[0].source == "/dev/vda1\u00a0x"
+    assert fstab.parse("/dev/vda1 / ext4\r\n").entries[0].fstype == "ext4"
+
+
+@pytest.mark.parametrize(
+    ("line", "must"),
+    [
+        ("UUID=1 /data ext4 defaults 0 2", True),
+        ("/dev/sdb1 /data ext4", True),
+        ("PARTLABEL=x /data ext4 rw,nofail", False),
+        ("UUID=1 /data ext4 noauto,user", False),
+        ("UUID=1 none swap sw", False),
+        ("nas:/x /y nfs defaults", False),
+        ("tmpfs /tmp tmpfs defaults", False),
+        ("/srv /mnt none bind", False),
+    ],
+)
+def test_what_a_boot_fails_without(line: str, must: bool) -> None:
+    assert fstab.must_be_there(fstab.parse(line).entries[0]) is must

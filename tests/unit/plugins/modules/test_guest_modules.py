@@ -309,3 +309,28 @@ def test_a_family_that_was_chosen_reaches_the_module(make_host: Any) -> None:
     chosen = chrony_ptp.run(params_of(chrony_ptp, {"family": "debian"}), host, True)
     assert (plain["path"], chosen["path"]) == ("/etc/chrony.conf", "/etc/chrony/chrony.conf")
     assert modprobe_allow.run(params_of(modprobe_allow, {"family": "suse"}), host, True)["changed"]
+
+
+def test_swap_by_units_of_the_administrators_own(make_host: Any) -> None:
+    unit = "[Unit]\nDescription=x\n[Service]\n{}\n[Install]\nWantedBy=multi-user.target\n"
+    wants = "/etc/systemd/system/multi-user.target.wants/"
+    host = make_host(
+        {
+            "/etc/os-release": DEBIAN,
+            "/etc/systemd/system/zram.service": unit.format("ExecStart=/bin/sh -c 'modprobe zram; swapon /dev/zram0'"),
+            wants + "zram.service": "-> ../zram.service",
+            "/etc/systemd/system/off.service": unit.format("ExecStart=swapon /x"),
+            "/etc/systemd/system/stop.service": unit.format("ExecStop=swapon /x"),
+            wants + "stop.service": "-> ../stop.service",
+            "/etc/systemd/system/a.swap": "[Swap]\nWhat=/a\n",
+            "/etc/systemd/system/x.target.requires/a.swap": "-> ../a.swap",
+        }
+    )
+    result = os_disk_swap.run(params_of(os_disk_swap, {}), host, True)
+    assert result["actions"] == [
+        "edit /etc/systemd/system/x.target.requires/a.swap",
+        "edit /etc/systemd/system/a.swap",
+        "systemctl disable --now zram.service",
+    ]
+    kept = os_disk_swap.run(params_of(os_disk_swap, {"keep_zram": True}), host, True)
+    assert "systemctl disable --now zram.service" not in kept["actions"]
