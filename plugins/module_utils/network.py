@@ -125,27 +125,44 @@ def interfaces_without(text: str, names: Sequence[str]) -> str:
 
 
 def ifupdown_text(names: Sequence[str]) -> str:
+    """DHCP for each of the names; which of them are brought up, and when, hotplug_text says."""
+    return HEADER + "".join("\niface %s inet dhcp\n" % name for name in names)
+
+
+def hotplug_text(names: Sequence[str]) -> str:
     """allow-hotplug, not auto: a card that is not there must not fail the service."""
-    text = HEADER
-    for name in names:
-        text += "\nallow-hotplug %s\niface %s inet dhcp\n" % (name, name)
-    return text
+    return HEADER + "allow-hotplug %s\n" % " ".join(names)
 
 
 def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
-    """Move Ethernet stanzas out of the installer's file into one that cloud-init may replace (section 2.4)."""
+    """Move Ethernet stanzas out of the installer's file into ours (requirements, section 2.4).
+
+    With cloud-init the iface stanzas stand in the file that cloud-init replaces at boot, and the class in one of our
+    own, which it does not replace. udev starts ifup@<card> for a card of that class, and by the time it runs
+    cloud-init has written `auto` for the same card: were the class gone from the files by then, `ifup
+    --allow=hotplug` would do nothing and the `ifquery --state` behind it would fail the unit whenever
+    networking.service is not done yet. With both, the second of the two finds the card configured.
+    """
     paths = [INTERFACES] + [path for path in host.glob(INTERFACES_FOLDER + "/*") if host.is_file(path)]
-    own = IFUPDOWN_CLOUD if cloud_init else IFUPDOWN_OWN
-    if host.is_file(IFUPDOWN_CLOUD) and CLOUD_MARK in host.read(IFUPDOWN_CLOUD) and cloud_init:
-        # cloud-init has written its own since; whatever it says is DHCP and serves this machine.
-        wanted: Optional[str] = None
-        own = IFUPDOWN_CLOUD
-    else:
-        names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary != "eth0" else [])
-        wanted = ifupdown_text(names)
+    names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary != "eth0" else [])
+    # The card may have got another name since; what an earlier run allowed stays allowed.
+    before = edits.read_optional(host, IFUPDOWN_OWN) or ""
+    names += [
+        name
+        for stanza in (parse_interfaces(before) if before.startswith(HEADER) else [])
+        if stanza.kind == "allow-hotplug"
+        for name in stanza.words
+        if name not in names
+    ]
+    own = {IFUPDOWN_OWN: hotplug_text(names)}
+    if not cloud_init:
+        own[IFUPDOWN_OWN] += ifupdown_text(names)[len(HEADER) :]
+    elif not (host.is_file(IFUPDOWN_CLOUD) and CLOUD_MARK in host.read(IFUPDOWN_CLOUD)):
+        own[IFUPDOWN_CLOUD] = ifupdown_text(names)
     changes: List[edits.Change] = []
     for path in paths:
-        if path == own:
+        # What cloud-init has written since is DHCP and serves this machine.
+        if path in own or (path == IFUPDOWN_CLOUD and cloud_init):
             continue
         text = host.read(path)
         stanzas = parse_interfaces(text)
@@ -182,8 +199,8 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
             changes += edits.plan_file(host, path, None)
             continue
         changes += edits.plan_file(host, path, after)
-    if wanted is not None:
-        changes = edits.plan_file(host, own, wanted) + changes
+    for path in sorted(own, reverse=True):
+        changes = edits.plan_file(host, path, own[path]) + changes
     return changes
 
 

@@ -81,6 +81,20 @@ def test_ifupdown_serves_both_names_and_gives_way_to_cloud_init(make_host) -> No
     assert not network_dhcp.run(DEFAULTS, host, False)["changed"]
 
 
+def test_the_hotplug_class_outlives_the_file_that_cloud_init_replaces(make_host) -> None:
+    """Without it, ifup@<card>.service asks for the state of a card that nobody has brought up yet, and fails."""
+    host = make_host({"/etc/network/interfaces": INSTALLED})
+    twice(host)
+    host.write(
+        "/etc/network/interfaces.d/50-cloud-init",
+        "# This file is generated from information provided by the datasource.\nauto ens3\niface ens3 inet dhcp\n",
+    )
+    stanzas = network.parse_interfaces(host.read("/etc/network/interfaces.d/60-azure"))
+    assert [(stanza.kind, stanza.words) for stanza in stanzas] == [("allow-hotplug", ["eth0", "ens3"])]
+    # Renamed by net.ifnames=0 since: what was allowed stays, so that a second run changes nothing.
+    assert not network_dhcp.run({**DEFAULTS, "primary": "eth0"}, host, False)["changed"]
+
+
 def test_ifupdown_without_cloud_init_has_a_file_of_its_own(make_host) -> None:
     host = make_host({"/etc/network/interfaces": "auto lo ens3\niface lo inet loopback\niface ens3 inet dhcp\n"})
     twice(host, cloud_init=False)
