@@ -190,6 +190,12 @@ agent_leftovers:
   type: list
   elements: str
   sample: [/var/lib/waagent]
+agentless_files:
+  description: The program and units of an agentless choice (NOAGENT-05) that exist, in the order to remove them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 wait_online_units:
   description: Units that make C(network-online.target) wait for the network managers in use.
   returned: success
@@ -260,6 +266,15 @@ ALWAYS = ("ssh", "sudo", "eject", "hyperv_daemons", "chrony", "vm_utils")
 
 #: NOAGENT-03: what the agent's package leaves behind.
 AGENT_FILES = ("/var/lib/waagent", "/etc/waagent.conf", "/etc/waagent.conf.rpmsave", "/var/log/waagent.log")
+
+#: NOAGENT-05: what an agentless choice installs, links before the units that they name.
+AGENTLESS_FILES = (
+    "/etc/systemd/system/multi-user.target.wants/azure-provisioning-early.service",
+    "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service",
+    "/etc/systemd/system/azure-provisioning-early.service",
+    "/etc/systemd/system/azure-provisioning.service",
+    "/usr/local/sbin/azure-provisioning",
+)
 
 #: A network manager and the unit that waits for it.
 WAIT_ONLINE = (
@@ -445,6 +460,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         },
         "cloud_init_version": version,
         "agent_leftovers": [path for path in AGENT_FILES if host.exists(path)],
+        "agentless_files": [path for path in AGENTLESS_FILES if host.exists(path) or host.is_link(path)],
         "wait_online_units": wait_online(host),
         "cmdline_root": root_by_uuid(host, arguments),
         "cmdline_extra_remove": unwanted,

@@ -232,3 +232,13 @@ def test_no_package_manager_is_a_sentence(make_host) -> None:
 )
 def test_upgrades_are_counted(kind: str, text: str, count: int) -> None:
     assert packages.upgrades(kind, text) == count
+
+
+def test_files_of_an_agentless_choice(make_host) -> None:
+    """Links are found also where they lead nowhere, and come before the units that they name."""
+    host = make_host({"/etc/os-release": "ID=debian\nVERSION_ID=12\n", "/usr/local/sbin/azure-provisioning": "x"})
+    link = "/etc/systemd/system/multi-user.target.wants/azure-provisioning.service"
+    host.symlink("../azure-provisioning.service", link)
+    params = {"root": host.root, "family": None, "provisioner": None, "kernel_package": "", "query_packages": False}
+    result = azure_profile_info.run(params, host, True)
+    assert result["agentless_files"] == [link, "/usr/local/sbin/azure-provisioning"]
