@@ -9,9 +9,14 @@ Private to the collection: its interface may change in any release.
 
 from typing import List, NamedTuple, Optional
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
 #: TIME-01, "Time sync for Linux VMs in Azure".
 REFCLOCK = "refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2"
 MAKESTEP = "makestep 1.0 -1"
+
+#: chronyd's own limit of nested include files.
+MAX_DEPTH = 10
 
 
 class Directive(NamedTuple):
@@ -73,3 +78,35 @@ def plan(text: str, refclock: str = REFCLOCK, makestep: str = MAKESTEP) -> str:
         else:
             kept += appended + [""]
     return "\n".join(kept)
+
+
+def included(host: Host, path: str, depth: int = 0) -> List[str]:
+    """The files that a configuration takes in by include and confdir, at any depth, each once."""
+    found: List[str] = []
+    if depth > MAX_DEPTH or not host.is_file(path):
+        return found
+    for directive in parse(host.read(path)):
+        names: List[str] = []
+        if directive.words[0] == "include":
+            names = [name for pattern in directive.words[1:2] for name in host.glob(pattern)]
+        elif directive.words[0] == "confdir":
+            # Of files with one name the first directory's counts; here all are read.
+            names = [name for folder in directive.words[1:] for name in host.glob(folder.rstrip("/") + "/*.conf")]
+        for name in names:
+            if name not in found and name != path and host.is_file(name):
+                found.append(name)
+                found += [other for other in included(host, name, depth + 1) if other not in found and other != path]
+    return found
+
+
+def plan_included(text: str) -> str:
+    """The text of an included file without what the main file says: the PHC clock and makestep.
+
+    A second makestep would count instead of the first, a second clock keeps chronyd from starting elsewhere.
+    """
+    gone = {
+        entry.index
+        for entry in parse(text)
+        if entry.words[0] == "makestep" or is_hyperv_clock(entry) or is_numbered_clock(entry)
+    }
+    return "\n".join(line for index, line in enumerate(text.split("\n")) if index not in gone)

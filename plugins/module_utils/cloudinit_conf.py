@@ -138,6 +138,17 @@ def network_disabled(files: Sequence[Tuple[str, str]]) -> List[str]:
     return [path for path, text in files if pattern.search(top_level(text).get("network", ""))]
 
 
+def keeps_hostname(files: Sequence[Tuple[str, str]]) -> str:
+    """The file that makes cloud-init leave the host name alone (the last one that speaks of it); "" for none."""
+    answer = ""
+    for path, text in files:
+        value = top_level(text).get("preserve_hostname")
+        if value is not None:
+            word = re.sub(r"\s#.*", "", value).strip().strip("'\"").lower()
+            answer = path if word in ("true", "yes", "on", "1") else ""
+    return answer
+
+
 def logs_output(files: Sequence[Tuple[str, str]]) -> bool:
     """Whether some file sends the output of cloud-init to a log file already."""
     return any("output" in top_level(text) for _path, text in files)

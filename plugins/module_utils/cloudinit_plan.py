@@ -122,6 +122,12 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
             "%s keeps cloud-init from configuring the network; the image relies on its own DHCP configuration."
             % ", ".join(disabled)
         )
+    keeper = cloudinit_conf.keeps_hostname(_merged(after))
+    if keeper:
+        warnings.append(
+            "%s says preserve_hostname: a VM on Azure keeps the image's host name instead of its own; take it out, "
+            "or set it to false." % keeper
+        )
     return Plan(changes, installed, list(before.names) if before else [], removed, warnings)
 
 

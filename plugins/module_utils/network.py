@@ -16,7 +16,8 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders, cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 HEADER = "# Written by the linuxvhd.azure collection: DHCP on the first card, whatever its name.\n"
@@ -249,12 +250,22 @@ _PINS = {
 }
 
 
+#: What belongs to a fixed address, and keeps DHCP's own answer away.
+_FIXED = re.compile(
+    r"^(address(es)?\d*|gateway|dns|routes?\d*(_options)?|ignore-auto-dns|ignore-auto-routes|never-default|dad-timeout)$"
+)
+
+
 def keyfile_to_dhcp(text: str) -> str:
     """An Ethernet keyfile without MAC pin and fixed IPv4 address, for any card, with DHCP at boot."""
     lines: List[Optional[str]] = list(text.split("\n"))
-    fixed = False
+    fixed = any(
+        (section, key) == ("ipv4", "ignore-auto-dns") and value.lower() in ("true", "yes", "1")
+        for section, key, value, _index in ini_values(text)
+    )
     for section, key, value, index in ini_values(text):
-        pinned = (section, key) in _PINS
+        # A profile of one user's is not brought up at boot.
+        pinned = (section, key) in _PINS or (section, key) == ("connection", "permissions") and value.strip(";") != ""
         pinned = pinned or ((section, key) == ("connection", "interface-name") and value != "eth0")
         manual_start = (section, key) == ("connection", "autoconnect") and value.lower() in ("false", "no", "0")
         if pinned or manual_start:
@@ -264,7 +275,7 @@ def keyfile_to_dhcp(text: str) -> str:
             fixed = True
     if fixed:
         for section, key, _value, index in ini_values(text):
-            if section in ("ipv4", "ipv6") and re.match(r"^(address(es)?\d*|gateway|dns|route\d+)$", key):
+            if section in ("ipv4", "ipv6") and _FIXED.match(key):
                 lines[index] = None
     return "\n".join(line for line in lines if line is not None)
 
@@ -273,7 +284,7 @@ def networkd_needs_moving(text: str, primary: str) -> bool:
     """True for a .network file that binds Ethernet to a MAC address, or gives eth0 or the primary a fixed address."""
     values = ini_values(text)
     match = {key: value for section, key, value, _index in values if section == "match"}
-    if any(key in match for key in ("macaddress", "permanentmacaddress")):
+    if any(match.get(key) for key in ("macaddress", "permanentmacaddress")):
         return True
     names = match.get("name", "").split()
     fixed = any(section in ("network", "address") and key == "address" for section, key, _value, _index in values)
@@ -302,8 +313,11 @@ def _networkd(host: Host, primary: str) -> List[edits.Change]:
         if host.is_link(path) or not host.is_file(path) or path == NETWORKD_OWN:
             continue
         text = host.read(path)
+        drop_ins = [name for name in host.glob(path + ".d/*.conf") if host.is_file(name)]
+        text = "\n".join([text] + [host.read(name) for name in drop_ins])
         if networkd_needs_moving(text, primary):
-            changes += edits.plan_file(host, path, None)
+            for name in [path] + drop_ins:
+                changes += edits.plan_file(host, name, None)
         elif networkd_is_dhcp(text):
             served = True
     if not served:
@@ -321,7 +335,8 @@ def _networkmanager(host: Host) -> List[edits.Change]:
         if keyfile_is_ethernet(text):
             found = True
             changes += edits.plan_file(host, path, keyfile_to_dhcp(text))
-    if not found and not host.glob(IFCFG_RED_HAT + "/ifcfg-e*"):
+    # An ifcfg file serves one name, Enterprise Linux 10 reads none, and servers have no-auto-default=*.
+    if not found:
         changes = edits.plan_file(host, NM_OWN, NM_TEXT, 0o600) + changes
     return changes
 
@@ -371,15 +386,27 @@ def _netplan(host: Host) -> List[edits.Change]:
 # -- ifcfg: Red Hat's network-scripts, SUSE's wicked -------------------------------------------------------------
 
 
+_IFCFG_GONE = re.compile(
+    r"^\s*(export\s+)?(HWADDR|MACADDR|LLADDR|UUID|IPADDR\w*|PREFIX\w*|NETMASK\w*|GATEWAY\w*|NETWORK|BROADCAST|DNS\d+)="
+)
+
+#: Switches that keep DHCP's answer, or NetworkManager, away; without the line the default holds, which is yes.
+_IFCFG_NO = re.compile(r"^\s*(PEERDNS|PEERROUTES|DEFROUTE|NM_CONTROLLED)=['\"]?(no|NO|No|0|false)\b")
+
+
+def ifcfg_is_fixed(text: str) -> bool:
+    """True for an ifcfg file that gives a fixed address."""
+    return bool(re.search(r"^\s*IPADDR\w*=['\"]?\S", text, re.M))
+
+
 def ifcfg_to_dhcp(text: str, suse: bool = False) -> str:
     """An ifcfg file without MAC pin, UUID and fixed address, with DHCP at boot (NET-01, NET-03)."""
     wanted = {"BOOTPROTO": "'dhcp'", "STARTMODE": "'auto'"} if suse else {"BOOTPROTO": "dhcp", "ONBOOT": "yes"}
-    gone = re.compile(r"^\s*(HWADDR|MACADDR|LLADDR|UUID|IPADDR\w*|PREFIX\w*|NETMASK\w*|GATEWAY\w*|NETWORK|BROADCAST)=")
     lines = []
     seen = set()
     for line in text.split("\n"):
         match = re.match(r"^\s*([A-Z_0-9]+)=(.*)$", line)
-        if gone.match(line):
+        if _IFCFG_GONE.match(line) or _IFCFG_NO.match(line):
             continue
         if match is not None and match.group(1) in wanted:
             key = match.group(1)
@@ -401,6 +428,8 @@ def ifcfg_to_dhcp(text: str, suse: bool = False) -> str:
 
 #: NET-03 in the form of the EL 6 and EL 7 documents.
 IFCFG_ETH0 = "DEVICE=eth0\nONBOOT=yes\nBOOTPROTO=dhcp\nTYPE=Ethernet\nUSERCTL=no\nPEERDNS=yes\nIPV6INIT=no\n"
+#: Added on EL 7, where NetworkManager is there (NET-03, section 3.16).
+IFCFG_ETH0_MANAGED = "PERSISTENT_DHCLIENT=yes\nNM_CONTROLLED=yes\n"
 SYSCONFIG_NETWORK = "NETWORKING=yes\nHOSTNAME=localhost.localdomain\n"
 
 
@@ -433,40 +462,105 @@ def _is_ethernet_ifcfg(path: str, text: str) -> bool:
         return False
     if re.search(r"^\s*(BRIDGE|BONDING_MASTER|BONDING_SLAVE\w*|ETHERDEVICE)=['\"]?\S", text, re.M):
         return False
+    if name == "lo" or re.search(r"^\s*(TYPE=['\"]?(Wireless|InfiniBand|IPSEC)|TUNNEL\w*=)", text, re.M):
+        return False
+    if re.search(r"^\s*TYPE=['\"]?Ethernet", text, re.M) or re.search(r"^\s*(HWADDR|LLADDR)=['\"]?\w", text, re.M):
+        return True
     return bool(_ETHERNET.match(name)) or bool(re.search(r"^\s*DEVICE=['\"]?(eth|en)", text, re.M))
 
 
+def _assign(text: str, assignments: str) -> str:
+    """The text with each KEY=value line of `assignments` in force, once and without quotes."""
+    for line in assignments.split():
+        key, _sep, value = line.partition("=")
+        text = set_shell_variable(text, key, value).replace('%s="%s"' % (key, value), line)
+    return text
+
+
+def _old_names_only(host: Host) -> bool:
+    """Whether every boot entry has net.ifnames=0: a card is then called eth0 from the next boot on."""
+    try:
+        entries = bootloaders.read_entries(host)
+    except AzurePrepError:
+        return False
+    return bool(entries) and all("net.ifnames=0" in entry.arguments for entry in entries)
+
+
 def _ifcfg_red_hat(host: Host, legacy: bool) -> List[edits.Change]:
+    """legacy: EL 6 and 7, whose network service reads these files itself and fails where a device is missing."""
     changes: List[edits.Change] = []
+    eth0 = IFCFG_RED_HAT + "/ifcfg-eth0"
+    wanted = IFCFG_ETH0
+    if units.state(host, "NetworkManager.service") != "absent":
+        wanted += IFCFG_ETH0_MANAGED
+    renamed = legacy and _old_names_only(host)
     for path in host.glob(IFCFG_RED_HAT + "/ifcfg-*"):
         if not host.is_file(path):
             continue
         text = host.read(path)
-        if _is_ethernet_ifcfg(path, text):
-            changes += edits.plan_file(host, path, ifcfg_to_dhcp(text))
-    if legacy:
-        eth0 = IFCFG_RED_HAT + "/ifcfg-eth0"
-        if not host.is_file(eth0):
-            changes = edits.plan_file(host, eth0, IFCFG_ETH0) + changes
-        text = edits.read_optional(host, "/etc/sysconfig/network") or ""
-        for line in SYSCONFIG_NETWORK.split():
-            key, _sep, value = line.partition("=")
-            text = set_shell_variable(text, key, value).replace('%s="%s"' % (key, value), line)
-        changes += edits.plan_file(host, "/etc/sysconfig/network", text)
+        if not _is_ethernet_ifcfg(path, text):
+            continue
+        name = path.rsplit("ifcfg-", 1)[1]
+        after: Optional[str] = ifcfg_to_dhcp(text)
+        if renamed and re.search(r"^\s*DEVICE=['\"]?(en|em|p\d)", text, re.M):
+            after = None
+        elif legacy and path == eth0:
+            after = _assign(after or "", wanted)
+        changes += edits.plan_file(host, path, after)
+        if ifcfg_is_fixed(text):
+            for other in ("route-", "route6-", "rule-", "rule6-"):
+                changes += edits.plan_file(host, IFCFG_RED_HAT + "/" + other + name, None)
+    if legacy and not host.is_file(eth0):
+        changes = edits.plan_file(host, eth0, wanted) + changes
+    settings = edits.read_optional(host, "/etc/sysconfig/network")
+    if legacy or settings is not None:
+        # A gateway of the build network is none on Azure.
+        lines = [line for line in (settings or "").split("\n") if not re.match(r"^\s*GATEWAY(DEV)?=", line)]
+        text = "\n".join(lines)
+        changes += edits.plan_file(host, "/etc/sysconfig/network", _assign(text, SYSCONFIG_NETWORK) if legacy else text)
     return changes
+
+
+def suse_routes(text: str) -> str:
+    """/etc/sysconfig/network/routes without default routes: DHCP gives the one that counts."""
+    return "\n".join(
+        line for line in text.split("\n") if line.split()[:1] not in (["default"], ["0.0.0.0/0"], ["::/0"])
+    )
+
+
+def suse_netconfig(text: str) -> str:
+    """/etc/sysconfig/network/config with the name servers that DHCP gives, and no others."""
+    for key, pattern, value in (
+        ("NETCONFIG_DNS_STATIC_SERVERS", r"\S", ""),
+        ("NETCONFIG_DNS_POLICY", r"^(STATIC)?$", "auto"),
+    ):
+        match = re.search(r"^\s*%s=(.*)$" % key, text, re.M)
+        if match is not None and re.search(pattern, match.group(1).strip().strip("'\"").strip()):
+            text = set_shell_variable(text, key, value)
+    return text
 
 
 def _wicked(host: Host) -> List[edits.Change]:
     changes: List[edits.Change] = []
     for path in host.glob(IFCFG_SUSE + "/ifcfg-*"):
         if host.is_file(path) and _is_ethernet_ifcfg(path, host.read(path)):
-            changes += edits.plan_file(host, path, ifcfg_to_dhcp(host.read(path), suse=True))
+            text = host.read(path)
+            changes += edits.plan_file(host, path, ifcfg_to_dhcp(text, suse=True))
+            if ifcfg_is_fixed(text):
+                changes += edits.plan_file(host, IFCFG_SUSE + "/ifroute-" + path.rsplit("ifcfg-", 1)[1], None)
     eth0 = IFCFG_SUSE + "/ifcfg-eth0"
     if not host.is_file(eth0):
         changes = edits.plan_file(host, eth0, "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n") + changes
     dhcp = IFCFG_SUSE + "/dhcp"
     if host.is_file(dhcp):
         changes += edits.plan_file(host, dhcp, set_shell_variable(host.read(dhcp), "DHCLIENT_SET_HOSTNAME", "no"))
+    for name, edit in (("routes", suse_routes), ("config", suse_netconfig)):
+        path = IFCFG_SUSE + "/" + name
+        if host.is_file(path):
+            text = host.read(path)
+            after = edit(text)
+            # A file that nothing is left in but comments does no harm; an empty one goes.
+            changes += edits.plan_file(host, path, after if after.strip() or not text.strip() else None)
     return changes
 
 

@@ -196,6 +196,17 @@ agentless_files:
   type: list
   elements: str
   sample: []
+other_clocks:
+  description: Enabled services besides chrony that would set the clock.
+  returned: success
+  type: list
+  elements: str
+  sample: [systemd-timesyncd.service]
+rtc_local:
+  description: Whether the hardware clock is said to run in local time, which Azure's does not.
+  returned: success
+  type: bool
+  sample: false
 wait_online_units:
   description: Units that make C(network-online.target) wait for the network managers in use.
   returned: success
@@ -250,6 +261,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils import (
     network,
     packages,
     profiles,
+    sshd_config,
     units,
 )
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -275,6 +287,9 @@ AGENTLESS_FILES = (
     "/etc/systemd/system/azure-provisioning.service",
     "/usr/local/sbin/azure-provisioning",
 )
+
+#: Services besides chrony that set the clock.
+OTHER_CLOCKS = ("systemd-timesyncd.service", "ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service")
 
 #: A network manager and the unit that waits for it.
 WAIT_ONLINE = (
@@ -319,10 +334,12 @@ def unit_states(host: Host, profile: profiles.Profile) -> Dict[str, Dict[str, st
     return found
 
 
-#: Arguments that tie the machine to a card or an address.
+#: Arguments that tie the machine to a card, an address or another cloud's datasource.
 _TIED = (
     r"^BOOTIF=",
     r"^ifname=.*:[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}$",
+    # A datasource by argument beats datasource_list (ds-identify, cloud-init 23.1 and newer).
+    r"(?i)^(ds|ci\.ds|ci\.datasource)=(?!azure)",
     r"^ip=(\d+\.\d+|\[?[0-9A-Fa-f]+:[0-9A-Fa-f:]*:)",
 )
 
@@ -393,6 +410,25 @@ def wait_online(host: Host) -> List[str]:
     ]
 
 
+def other_clocks(host: Host) -> List[str]:
+    """Enabled services that would set the clock beside chrony (TIME-03)."""
+    return [name for name in OTHER_CLOCKS if units.state(host, name) == "enabled"]
+
+
+def login_limits(host: Host) -> List[str]:
+    """A sentence where sshd lets in nobody but users whom Azure does not know."""
+    directives = sshd_config.flatten_host(host)
+    found = []
+    for keyword, shown in (("allowusers", "AllowUsers"), ("allowgroups", "AllowGroups")):
+        value = sshd_config.effective(directives, keyword)
+        if value is not None and "*" not in value.split():
+            found.append(
+                "sshd lets in %s %s only. The user that Azure makes can log in only if that list names it: add it, or "
+                "take the line out before the capture." % (shown, value)
+            )
+    return found
+
+
 def read_only(host: Host) -> bool:
     """Whether the root file system refuses writes, by its mount flags."""
     return bool(os.statvfs(host.root).f_flag & os.ST_RDONLY)
@@ -420,6 +456,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     settings = dict(profile.waagent_settings["common"])
     settings.update(profile.waagent_settings.get(provisioner, {}))
     warnings = [profile.note] if profile.note else []
+    warnings += login_limits(host)
     if machine not in ("x86_64", "aarch64"):
         warnings.append("Azure runs x86_64 and aarch64 only, not %s (rule DISK-14)." % machine)
     return {
@@ -456,8 +493,9 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             "ssh": bool(host.which("sshd")),
             "sudo": bool(host.which("sudo")),
             "initramfs_tools": bool(host.which("update-initramfs")),
-            "timesyncd": units.state(host, "systemd-timesyncd.service") == "enabled",
         },
+        "other_clocks": other_clocks(host),
+        "rtc_local": "LOCAL" in host.read("/etc/adjtime", "").split("\n"),
         "cloud_init_version": version,
         "agent_leftovers": [path for path in AGENT_FILES if host.exists(path)],
         "agentless_files": [path for path in AGENTLESS_FILES if host.exists(path) or host.is_link(path)],

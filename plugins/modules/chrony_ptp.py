@@ -139,6 +139,11 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     if unit is None:
         unit = units.first_existing(host, profile.units["chrony"])
     changes = edits.plan_file(host, path, chrony_conf.plan(host.read(path)))
+    for other in chrony_conf.included(host, path):
+        text = host.read(other)
+        after = chrony_conf.plan_included(text)
+        if after != text:
+            changes += edits.plan_file(host, other, after if after.strip() else None)
     if not has_udev_rule(host):
         changes += edits.plan_file(host, UDEV_RULE, UDEV_TEXT)
     if unit:

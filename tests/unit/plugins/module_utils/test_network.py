@@ -259,3 +259,96 @@ def test_any_text_is_survived(text: str) -> None:
     network.netplan_needs_moving(text)
     once = network.set_shell_variable(text, "A", "no")
     assert network.set_shell_variable(once, "A", "no") == once
+
+
+IFCFG = "/etc/sysconfig/network-scripts/"
+
+
+def test_enterprise_linux_7_with_a_fixed_address_on_another_name(make_host) -> None:
+    """The network service of EL 7 fails where a card that it shall bring up is missing, as ens192 is on Azure."""
+    files = {
+        IFCFG
+        + "ifcfg-ens192": "DEVICE=ens192\nTYPE=Ethernet\nBOOTPROTO=none\nIPADDR=10.0.0.2\nDNS1=10.0.0.1\nPEERDNS=no\n",
+        IFCFG + "route-ens192": "10.9.0.0/16 via 10.0.0.1\n",
+        IFCFG + "ifcfg-eth0": "NAME=x\nDEVICE=eth0\nHWADDR=52:54:00:12:34:56\nBOOTPROTO=static\nNM_CONTROLLED=no\n",
+        "/etc/sysconfig/network": "# head\nGATEWAY=10.0.0.1\nNETWORKING=yes\nHOSTNAME=build7.example.org\n",
+        **NM_ENABLED,
+    }
+    host = make_host({**files, "/boot/grub2/grub.cfg": "menuentry a {\n linux16 /vmlinuz-3 ro net.ifnames=0\n}\n"})
+    twice(host, legacy_ifcfg=True)
+    assert not host.exists(IFCFG + "ifcfg-ens192") and not host.exists(IFCFG + "route-ens192")
+    lines = host.read(IFCFG + "ifcfg-eth0").split()
+    assert lines[:2] == ["NAME=x", "DEVICE=eth0"] and not [line for line in lines if "HWADDR" in line]
+    for line in network.IFCFG_ETH0.split() + network.IFCFG_ETH0_MANAGED.split():
+        assert lines.count(line) == 1, line
+    assert host.read("/etc/sysconfig/network") == "# head\nNETWORKING=yes\nHOSTNAME=localhost.localdomain\n"
+
+
+def test_enterprise_linux_7_keeps_a_name_that_boot_entries_keep(make_host) -> None:
+    host = make_host(
+        {
+            IFCFG + "ifcfg-ens192": "DEVICE=ens192\nTYPE=Ethernet\nBOOTPROTO=dhcp\nONBOOT=yes\n",
+            "/boot/grub2/grub.cfg": "menuentry a {\n linux16 /vmlinuz-3 ro\n}\n",
+        }
+    )
+    twice(host, legacy_ifcfg=True)
+    assert host.exists(IFCFG + "ifcfg-ens192") and host.exists(IFCFG + "ifcfg-eth0")
+
+
+def test_enterprise_linux_9_has_a_profile_for_any_name(make_host) -> None:
+    """no-auto-default=* of the server package: a card without a profile stays down."""
+    host = make_host(
+        {
+            IFCFG + "ifcfg-System_one": "TYPE=Ethernet\nHWADDR=52:54:00:12:34:56\nBOOTPROTO=none\nIPADDR0=10.0.0.2\n"
+            "NM_CONTROLLED=no\nDEFROUTE=no\n",
+            IFCFG + "ifcfg-ens192": "DEVICE=ens192\nBOOTPROTO=dhcp\nONBOOT=yes\n",
+            IFCFG + "ifcfg-wlan0": "TYPE=Wireless\nHWADDR=52:54:00:12:34:57\n",
+            **NM_ENABLED,
+        }
+    )
+    twice(host)
+    assert host.read(network.NM_OWN) == network.NM_TEXT
+    assert host.read(IFCFG + "ifcfg-System_one") == "TYPE=Ethernet\nBOOTPROTO=dhcp\nONBOOT=yes\n"
+    assert "HWADDR" in host.read(IFCFG + "ifcfg-wlan0")
+
+
+def test_a_keyfile_that_keeps_dhcp_away(make_host) -> None:
+    text = (
+        "[connection]\nid=x\ntype=ethernet\npermissions=user:anna:;\nautoconnect=false\n[ipv4]\nmethod=auto\n"
+        "dns=10.0.0.1;\nignore-auto-dns=true\nnever-default=true\nroutes1=10.0.0.0/8\nroute1_options=mtu=1400\n"
+    )
+    after = network.keyfile_to_dhcp(text)
+    assert after == "[connection]\nid=x\ntype=ethernet\n[ipv4]\nmethod=auto\n"
+    plain = "[connection]\ntype=ethernet\npermissions=\n[ipv4]\nmethod=auto\nroute1=10.0.0.0/8\n"
+    assert network.keyfile_to_dhcp(plain) == plain
+
+
+def test_a_drop_in_with_a_fixed_address(make_host) -> None:
+    host = make_host(
+        {
+            "/etc/systemd/network/10-lan.network": "[Match]\nName=en*\n\n[Network]\nDHCP=yes\n",
+            "/etc/systemd/network/10-lan.network.d/fixed.conf": "[Network]\nAddress=10.0.0.2/24\n",
+            "/etc/systemd/network/20-other.network": "[Match]\nName=br0\nMACAddress=\n",
+            **ENABLED,
+        }
+    )
+    twice(host)
+    assert host.read(network.NETWORKD_OWN) == network.NETWORKD_TEXT
+    assert not host.exists("/etc/systemd/network/10-lan.network.d/fixed.conf")
+    assert host.exists("/etc/systemd/network/20-other.network")
+
+
+def test_wicked_with_a_fixed_route_and_name_server(make_host) -> None:
+    base = "/etc/sysconfig/network/"
+    host = make_host(
+        {
+            base + "ifcfg-lan0": "BOOTPROTO='static'\nLLADDR='52:54:00:12:34:56'\nIPADDR='10.0.0.2/24'\n",
+            base + "ifroute-lan0": "10.9.0.0/16 10.0.0.1 - lan0\n",
+            base + "routes": "default 10.0.0.1 - -\n",
+            base + "config": 'NETCONFIG_DNS_POLICY=""\nNETCONFIG_DNS_STATIC_SERVERS="10.0.0.1 10.0.0.2"\nOTHER="x"\n',
+        }
+    )
+    twice(host)
+    assert host.read(base + "ifcfg-lan0") == "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
+    assert not host.exists(base + "routes") and not host.exists(base + "ifroute-lan0")
+    assert host.read(base + "config") == ('NETCONFIG_DNS_POLICY="auto"\nNETCONFIG_DNS_STATIC_SERVERS=""\nOTHER="x"\n')

@@ -242,3 +242,22 @@ def test_files_of_an_agentless_choice(make_host) -> None:
     params = {"root": host.root, "family": None, "provisioner": None, "kernel_package": "", "query_packages": False}
     result = azure_profile_info.run(params, host, True)
     assert result["agentless_files"] == [link, "/usr/local/sbin/azure-provisioning"]
+
+
+def test_what_stands_beside_and_in_the_way(make_host) -> None:
+    enabled = "[Install]\nWantedBy=multi-user.target\n"
+    host = make_host(
+        {
+            "/etc/ssh/sshd_config": "Match User x\n AllowUsers x\nMatch all\nAllowGroups ops\n",
+            "/usr/lib/systemd/system/ntpsec.service": enabled,
+            "/etc/systemd/system/multi-user.target.wants/ntpsec.service": "-> /usr/lib/systemd/system/ntpsec.service",
+            "/usr/lib/systemd/system/openntpd.service": enabled,
+            "/etc/adjtime": "0.0 0 0.0\n0\nLOCAL\n",
+            "/proc/cmdline": "ro ds=nocloud;s=http://192.0.2.1/ ci.ds=Azure\n",
+        }
+    )
+    found = look(host)
+    assert found["other_clocks"] == ["ntpsec.service"] and found["rtc_local"] is True
+    assert found["cmdline_extra_remove"] == ["ds=nocloud;s=http://192.0.2.1/"]
+    assert [sentence for sentence in found["warnings"] if "AllowGroups ops" in sentence]
+    assert not [sentence for sentence in found["warnings"] if "AllowUsers" in sentence]

@@ -334,3 +334,33 @@ def test_swap_by_units_of_the_administrators_own(make_host: Any) -> None:
     ]
     kept = os_disk_swap.run(params_of(os_disk_swap, {"keep_zram": True}), host, True)
     assert "systemctl disable --now zram.service" not in kept["actions"]
+
+
+def test_chrony_with_drop_ins_that_say_otherwise(make_host: Any) -> None:
+    host = make_host(
+        {
+            "/etc/os-release": DEBIAN,
+            "/etc/chrony/chrony.conf": "confdir /etc/chrony/conf.d\nsourcedir /etc/chrony/sources.d\nmakestep 1 3\n"
+            "makestep 0.5 2\ninclude /etc/chrony/chrony.conf\ninclude /etc/chrony/more/*\n",
+            "/etc/chrony/conf.d/cis.conf": "! old\nmakestep 1 3\nMakeStep 0.1 5\nrefclock PHC /dev/ptp0\nport 0\n",
+            "/etc/chrony/conf.d/readme": "makestep 7 7\n",
+            "/etc/chrony/more/a": "refclock PHC /dev/ptp_hyperv poll 2\n",
+            "/etc/chrony/sources.d/x.sources": "server a.example.org\n",
+        }
+    )
+    params = params_of(chrony_ptp, {})
+    chrony_ptp.run(params, host, False)
+    main = host.read("/etc/chrony/chrony.conf")
+    assert main.count("makestep") == 1 and "makestep 1.0 -1" in main and main.count("refclock") == 1
+    assert host.read("/etc/chrony/conf.d/cis.conf") == "! old\nport 0\n"
+    assert host.read("/etc/chrony/conf.d/readme") and not host.exists("/etc/chrony/more/a")
+    assert not chrony_ptp.run(params, host, False)["changed"]
+
+
+def test_cloud_init_that_keeps_the_host_name_is_pointed_out(make_host: Any) -> None:
+    files = {"/etc/os-release": DEBIAN, "/etc/cloud/cloud.cfg": "preserve_hostname: false\n"}
+    extra = "/etc/cloud/cloud.cfg.d/99_hostname.cfg"
+    host = make_host({**files, extra: "preserve_hostname: true # ours\n"})
+    assert extra in cloud_init_azure.run(params_of(cloud_init_azure, {}), host, True)["warnings"][0]
+    host.write(extra, "preserve_hostname: no\n")
+    assert cloud_init_azure.run(params_of(cloud_init_azure, {}), host, True)["warnings"] == []
