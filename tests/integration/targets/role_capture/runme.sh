@@ -5,9 +5,10 @@
 set -eux
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
-# Ansible looks for the results of asynchronous tasks in the home directory of the account, not in $HOME.
-HOME=$(python3 -c 'import os, pwd; print(pwd.getpwuid(os.getuid()).pw_dir)')
-export HOME
+# Ansible looks for the results of asynchronous tasks in the home directory of the account, not in $HOME: the role must
+# not depend on the two being the same.
+export HOME=$work/elsewhere
+mkdir "$HOME"
 holder=
 finish() {
     [ -z "$holder" ] || kill "$holder" 2>/dev/null || true
