@@ -70,6 +70,8 @@ options:
   repair:
     description:
       - Accept a fixed VHD whose footer is damaged or disagrees with the length of the file. The length then counts.
+      - Accept a dynamic VHD whose last footer is damaged or missing. The copy at its beginning then counts, and every
+        block must still be in the file.
     type: bool
     default: false
   overwrite:

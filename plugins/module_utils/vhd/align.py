@@ -267,7 +267,7 @@ def _plan_in_place(image: Image, options: Options) -> inplace.Plan:
         wanted = vhd_footer.make(size, old.unique_id, old.timestamp)
         if not rewrite and not old.unfinished and old.current_size == size:
             wanted = old  # nothing about it needs a change
-    todo = inplace.plan(image.disk, old, image.virtual_size, wanted, options.fix_gpt, rewrite)
+    todo = inplace.plan(image.disk, old, image.virtual_size, wanted, options.fix_gpt, rewrite, image.damaged)
     if todo.phases:
         _refuse_bad_table(todo.table, options.path, old is None, options)
     return todo
@@ -584,6 +584,9 @@ def run(
     """
     if not 1 <= options.max_size_gib <= LARGEST_GIB:
         raise AzurePrepError("max_size_gib must lie between 1 and %d; it is %d." % (LARGEST_GIB, options.max_size_gib))
+    for name in (options.path, options.dest, options.qemu_img):
+        if "\0" in name:
+            raise AzurePrepError("A path must not hold a NUL character: %r." % name)
     real = _source_path(options.path)
 
     def work(guard: bool) -> Dict[str, Any]:

@@ -39,6 +39,7 @@ _NOT_A_DISK = (
     (0, b"WithoutFreeSpace", "a Parallels image; convert it to qcow2 with qemu-img first"),
     (0, b"WithouFreSpacExt", "a Parallels image; convert it to qcow2 with qemu-img first"),
     (0, b"cxsparse", "the inside of a dynamic VHD, without its beginning"),
+    (0, b"LUKS\xba\xbe", "encrypted as a whole (LUKS), and Azure could not boot it; decrypt it first"),
 )
 
 
@@ -67,26 +68,45 @@ def _refuse_wrapped(read: Read, path: str) -> None:
             raise AzurePrepError("%s is %s. If it really is a raw disk, say format: raw." % (path, what))
 
 
+def _copy_of_footer(read: Read, path: str) -> Optional[vhd_footer.Footer]:
+    """The copy of its footer with which a dynamic VHD begins, if that is sound."""
+    try:
+        copy = vhd_footer.parse(read(0, vhd_footer.SIZE), path)
+    except AzurePrepError:
+        return None
+    return copy if copy.disk_type in (vhd_footer.DYNAMIC, vhd_footer.DIFFERENCING) else None
+
+
 def _vhd(read: Read, size: int, path: str, repair: bool) -> Kind:
     """The footer at the end of a VHD; with repair a damaged one as well, where what is needed can be told."""
     data = read(size - vhd_footer.SIZE, vhd_footer.SIZE) if size >= vhd_footer.SIZE else b""
-    if not vhd_footer.has_cookie(data):
-        if size >= 511 and read(size - 511, 8) == vhd_footer.COOKIE:
-            raise AzurePrepError(
-                "%s has the 511-byte footer of Virtual PC before 2004, which Azure does not know; convert it with the "
-                "program that wrote it." % path
-            )
-        if _has(read, 0, vhd_footer.COOKIE):
-            raise AzurePrepError(
-                "%s begins like a dynamic VHD but has no footer at its end: it is truncated. Take a complete copy."
-                % path
-            )
     try:
         return Kind("vpc", vhd_footer.parse(data, path), False)
-    except AzurePrepError:
-        if not repair or not vhd_footer.has_cookie(data):
-            raise
-    return Kind("vpc", vhd_footer.parse(data, path, check=False), True)
+    except AzurePrepError as exc:
+        damage = exc
+    copy = _copy_of_footer(read, path)
+    if copy is not None and size > vhd_footer.SIZE:
+        if repair:
+            return Kind("vpc", copy, True)
+        raise AzurePrepError(
+            "%s begins like a dynamic VHD, but the footer at its end is %s: it is truncated or damaged. Take a "
+            "complete copy, or set repair to go by the copy of the footer at its beginning."
+            % (path, "damaged" if vhd_footer.has_cookie(data) else "missing")
+        )
+    if vhd_footer.has_cookie(data):
+        if not repair:
+            raise damage
+        return Kind("vpc", vhd_footer.parse(data, path, check=False), True)
+    if size >= 511 and read(size - 511, 8) == vhd_footer.COOKIE:
+        raise AzurePrepError(
+            "%s has a 511-byte footer, which Azure does not know: it was written by Virtual PC before 2004, or has "
+            "lost its last byte. Take a complete copy, or convert it with the program that wrote it." % path
+        )
+    if _has(read, 0, vhd_footer.COOKIE):
+        raise AzurePrepError(
+            "%s begins like a dynamic VHD but has no footer at its end: it is truncated. Take a complete copy." % path
+        )
+    raise damage
 
 
 def _is_whole_fixed_vhd(last: bytes, size: int) -> bool:

@@ -93,11 +93,12 @@ def bitmap_runs(bitmap: bytes, sectors: int) -> Iterator[Tuple[int, int]]:
 class DynamicVhd:
     """An open dynamic VHD whose tables have been checked."""
 
-    def __init__(self, disk: Disk, footer: Footer) -> None:
+    def __init__(self, disk: Disk, footer: Footer, has_end: bool = True) -> None:
+        """has_end: the footer at the end of the file is there; otherwise `footer` is the copy at its beginning."""
         self._disk = disk
         self.size = footer.current_size
         where = disk.path
-        end = disk.size() - SIZE
+        end = disk.size() - (SIZE if has_end else 0)
         if self.size <= 0 or self.size % SECTOR:
             raise AzurePrepError(
                 "%s is a damaged dynamic VHD: it says that its disk has %d bytes." % (where, self.size)
@@ -130,9 +131,9 @@ class DynamicVhd:
         if sys.byteorder == "little":
             self._table.byteswap()
         tables = [(0, SIZE), (footer.data_offset, HEADER_SIZE), (header.table_offset, 4 * count)]
-        self._check_blocks(tables, end)
+        self._check_blocks(tables, end, disk.size())
 
-    def _check_blocks(self, tables: List[Tuple[int, int]], end: int) -> None:
+    def _check_blocks(self, tables: List[Tuple[int, int]], end: int, length_of_file: int) -> None:
         """Every block inside the file; none over another or over the tables."""
         length = self._bitmap_size + self.block_size
         previous = -length
@@ -141,7 +142,7 @@ class DynamicVhd:
             if offset + length > end:
                 raise AzurePrepError(
                     "%s is a damaged or truncated dynamic VHD: it has a block at offset %d, but ends at %d."
-                    % (self._disk.path, offset, end + SIZE)
+                    % (self._disk.path, offset, length_of_file)
                 )
             if offset < previous + length or any(offset < at + size and at < offset + length for at, size in tables):
                 raise AzurePrepError(

@@ -189,8 +189,8 @@ def _vmdk_text(text: bytes, where: str, own_extents: bool) -> Facts:
     names = ["the parent %s" % _quoted(match) for match in _PARENT.findall(text)]
     if not own_extents:
         names += ["the extent %s" % _quoted(name) for _size, _kind, name in extents if name][:8]
-        if not extents:
-            raise _damaged(where, "VMDK", "its descriptor lists no extents")
+        if not any(name for _size, _kind, name in extents):
+            raise _damaged(where, "VMDK", "its descriptor lists no extents that hold data")
     size = sum(int(size) for size, _kind, _name in extents) * SECTOR
     return Facts(kind.group(1).decode("ascii") if kind else "", size, names)
 

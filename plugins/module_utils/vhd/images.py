@@ -91,18 +91,18 @@ def _fixed_size(kind: detect.Kind, footer: Footer, length: int, path: str, repai
     return size
 
 
-def _dynamic(disk: Disk, footer: Footer) -> Image:
+def _dynamic(disk: Disk, footer: Footer, damaged: bool) -> Image:
     # Imported here, as work in place, which needs none of it, takes hardly longer than the imports.
     from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import dynamic
 
-    vhd = dynamic.DynamicVhd(disk, footer)
+    vhd = dynamic.DynamicVhd(disk, footer, has_end=not damaged)
     return Image(
         disk=disk,
         format="vpc",
         subformat="dynamic",
         virtual_size=vhd.size,
         footer=footer,
-        damaged=False,
+        damaged=damaged,
         method="convert",
         how="by our own reader, zeros become holes",
         fill=vhd.fill,
@@ -151,6 +151,11 @@ def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
     if kind.format == "vmdk" and disk.read(0, 1) == b"#":
         _check_flat_extents(foreign.flat_extents(disk.read(0, 65536)), real)
     program = host.which(options.qemu_img)
+    warnings = []
+    if told.snapshots:
+        warnings.append(
+            "%s holds %d internal snapshots; the VHD is made of its present state alone." % (disk.path, told.snapshots)
+        )
 
     def fill_from(target: Disk, path: str, progress: sparse.Progress) -> None:
         with qemu.Check(program, kind.format, real) as check:
@@ -178,7 +183,7 @@ def _foreign(disk: Disk, kind: detect.Kind, options: Any, host: Any) -> Image:
         total=lambda: told.virtual_size,
         read=None,
         extents=None,
-        warnings=[],
+        warnings=warnings,
         other_files=[os.stat(name) for name in told.files if os.path.exists(name)],
     )
 
@@ -200,7 +205,7 @@ def open_image(disk: Disk, options: Any, host: Any) -> Image:
         damaged = kind.damaged or kind.footer.current_size != size
         return _flat(disk, kind._replace(damaged=damaged), size, warnings)
     if kind.footer is not None:
-        image = _dynamic(disk, kind.footer)
+        image = _dynamic(disk, kind.footer, kind.damaged)
     elif stat.S_ISBLK(os.fstat(disk.descriptor).st_mode):
         raise AzurePrepError(
             "%s is a block device that begins like a %s image. Copy it into a file first, or say format: raw if it "

@@ -25,6 +25,8 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import gpt
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import MIB, SIZE, Footer
 
+_UUID_AT = slice(68, 84)
+
 
 class Plan(NamedTuple):
     """What to do to a file.
@@ -51,26 +53,40 @@ def virtual_read(disk: Disk, size: int) -> gpt.Read:
 
 
 def leftovers(read: gpt.Read, footer: Footer) -> List[int]:
-    """Where footers of this very VHD, from before it grew, lie in the last MiB of the disk."""
+    """Where footers of this very VHD, from before it grew, lie in the last MiB of the disk.
+
+    A sound one tells its own place. A wrong one, which repair was to replace, is known by its UUID alone, and taken for
+    one only where the mark says that a run was cut.
+    """
     start = max(footer.current_size - MIB, 0)
     tail = read(start, footer.current_size - start)
     found = []
     at = tail.find(vhd_footer.COOKIE)
     while at >= 0:
         data = tail[at : at + SIZE]
-        if len(data) == SIZE and data[64:68] == vhd_footer.render_checksum(data):
-            old = vhd_footer.parse(data, "")
-            if (old.unique_id, old.disk_type, old.current_size) == (footer.unique_id, vhd_footer.FIXED, start + at):
+        if len(data) == SIZE and data[_UUID_AT] == footer.unique_id:
+            old = vhd_footer.parse(data, "", check=False)
+            whole = data[64:68] == vhd_footer.render_checksum(data)
+            own_place = (old.disk_type, old.current_size) == (vhd_footer.FIXED, start + at)
+            if (whole and own_place) or footer.unfinished:
                 found.append(start + at)
         at = tail.find(vhd_footer.COOKIE, at + 1)
     return found
 
 
-def plan(disk: Disk, old: Optional[Footer], size: int, wanted: Footer, fix_gpt: bool, rewrite: List[str]) -> Plan:
+def plan(
+    disk: Disk,
+    old: Optional[Footer],
+    size: int,
+    wanted: Footer,
+    fix_gpt: bool,
+    rewrite: List[str],
+    damaged: bool = False,
+) -> Plan:
     """Plan for a disk of `size` bytes at the beginning of the file, `old` being its footer (None: raw).
 
     `wanted` is the footer at the end of the work; its current_size is at least `size`. `rewrite` says why a footer
-    that could stay is to be written all the same.
+    that could stay is to be written all the same. `damaged`: `old` cannot be relied on to be recognised again.
     """
     read = virtual_read(disk, size)
     new_size = wanted.current_size
@@ -102,7 +118,7 @@ def plan(disk: Disk, old: Optional[Footer], size: int, wanted: Footer, fix_gpt: 
     final = gpt.Write(new_size, vhd_footer.render(wanted), "the footer")
     phases: List[List[gpt.Write]] = []
     footer_stays = old is not None and not grows and not rewrite and not old.unfinished
-    if backup or primary:
+    if backup or primary or (damaged and grows):
         marked = vhd_footer.unfinished(wanted)
         if old != marked:
             phases.append([gpt.Write(new_size, vhd_footer.render(marked), "the footer, marked as unfinished")])

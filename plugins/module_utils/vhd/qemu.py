@@ -35,11 +35,15 @@ _LIBC = ctypes.CDLL(None)
 
 
 class Info(NamedTuple):
-    """What qemu-img info tells: bytes, phrases for the other files that the image names, and those files' paths."""
+    """What qemu-img info tells: bytes, phrases for the other files that the image names, and those files' paths.
+
+    snapshots: how many internal ones there are.
+    """
 
     virtual_size: int
     names: List[str]
     files: List[str]
+    snapshots: int
 
 
 def parse_version(text: str) -> Tuple[int, ...]:
@@ -92,7 +96,9 @@ def parse_info(text: str, path: str) -> Info:
     names += ["the data file '%s'" % name for name in data_files]
     names += ["the extent '%s'" % name for name in extents[:8]]
     chain = [str(one.get("full-backing-filename") or "") for one in images]
-    return Info(size, names, [name for name in chain + data_files + extents if name])
+    snapshots = top.get("snapshots")
+    count = len(snapshots) if isinstance(snapshots, list) else 0
+    return Info(size, names, [name for name in chain + data_files + extents if name], count)
 
 
 def info(host: Any, program: str, version: Tuple[int, ...], format_name: str, path: str, chain: bool) -> Info:
@@ -101,7 +107,16 @@ def info(host: Any, program: str, version: Tuple[int, ...], format_name: str, pa
     words += ["-U"] if version >= _FORCE_SHARE_FROM else []
     words += ["--backing-chain"] if chain else []
     words.append(path)
-    return parse_info(host.run(words, timeout=600).stdout, path)
+    result = host.run(words, check=False, timeout=600)
+    if result.rc != 0:
+        said = " ".join(result.stderr.split()) or "it printed nothing"
+        for known in ("qemu-img: ", "Could not open '%s': " % path):
+            said = said.replace(known, "", 1)
+        raise AzurePrepError(
+            "qemu-img %s cannot read %s as %s (exit status %d): %s"
+            % (".".join(str(part) for part in version) or "of an unknown release", path, format_name, result.rc, said)
+        )
+    return parse_info(result.stdout, path)
 
 
 def _die_with_parent() -> None:

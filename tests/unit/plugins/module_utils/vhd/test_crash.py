@@ -36,7 +36,29 @@ def vhd_image(path: Path, size: int, gpt: bool) -> None:
         stream.write(reference_footer(size, unique=UNIQUE))
 
 
-#: The last leaves so little room that the new backup GPT lies over the old one and over the old footer.
+def misleading_image(path: Path, size: int, gpt: bool) -> None:
+    """A creator and a geometry from which qemu before 10 reads a smaller disk."""
+    sparse_disk(path, size, gpt=gpt, pieces=5)
+    with path.open("ab") as stream:
+        stream.write(reference_footer(size, unique=UNIQUE, creator=b"vbox", chs=(40, 4, 17)))
+
+
+def damaged_image(path: Path, size: int, gpt: bool) -> None:
+    """A footer with a wrong checksum."""
+    vhd_image(path, size, gpt)
+    with path.open("r+b") as stream:
+        stream.seek(size + 200)
+        stream.write(b"damage")
+
+
+def contradicting_image(path: Path, size: int, gpt: bool) -> None:
+    """A sound footer that states another size than the file has."""
+    sparse_disk(path, size, gpt=gpt, pieces=5)
+    with path.open("ab") as stream:
+        stream.write(reference_footer(size + 512, unique=UNIQUE))
+
+
+#: Some leave so little room that the new backup GPT lies over the old one and over the old footer.
 INPUTS: list[tuple[Callable[[Path, int, bool], None], int, bool]] = [
     (raw_image, SIZE, True),
     (raw_image, SIZE, False),
@@ -48,12 +70,23 @@ INPUTS: list[tuple[Callable[[Path, int, bool], None], int, bool]] = [
     (vhd_image, 2 * MIB - 512, True),
     (vhd_image, 2 * MIB - 4096, True),
     (vhd_image, 2 * MIB - 4096, False),
+    (misleading_image, SIZE, True),
+    (misleading_image, 2 * MIB, False),
+    (damaged_image, SIZE, True),
+    (damaged_image, SIZE, False),
+    (damaged_image, 2 * MIB, True),
+    (damaged_image, 2 * MIB - 512, False),
+    (contradicting_image, SIZE, True),
+    (contradicting_image, SIZE, False),
+    (contradicting_image, 2 * MIB, False),
 ]
 
 
 def in_place(path: Path, fault: Callable[[str, int, bytes], None] | None = None) -> dict:
     return align.run(
-        align.Options(str(path), lock_timeout=0, min_size_mib=1, source_date_epoch=1700000000), Host("/"), fault=fault
+        align.Options(str(path), lock_timeout=0, min_size_mib=1, source_date_epoch=1700000000, repair=True),
+        Host("/"),
+        fault=fault,
     )
 
 
