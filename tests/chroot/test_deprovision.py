@@ -40,7 +40,7 @@ OVF = """<?xml version="1.0" encoding="utf-8"?>
 INSIDE = """
 import json, sys
 sys.path.insert(0, "/run/lib")
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import process
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import detached, process
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -49,6 +49,7 @@ context = Context(host, Options(remove_users=("bobby71",)))
 live = Live(host)
 result = process.run(host, context, live)
 again = process.after_result(context, live, False, "leave")
+detached.disarm_resume(host)
 result["again"] = [check.as_dict() for check in again]
 open("/run/result.json", "w").write(json.dumps(result))
 """

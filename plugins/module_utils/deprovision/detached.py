@@ -23,7 +23,7 @@ import traceback
 from typing import Any, Dict, List, Optional
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import process
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import STATE_FILE, Context, Options
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live, Process, lineage, processes
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -32,6 +32,9 @@ RUN_DIRECTORY = "/run/azure-deprovision"
 
 #: Seconds in which a worker must have taken its lock after it was started.
 START_TIMEOUT = 60.0
+
+#: Seconds after which a worker that is gone, and was not begun again by systemd, counts as dead.
+DEAD_TIMEOUT = 15.0
 
 #: Seconds that the session keeps after the result was picked up, for it to travel and for Ansible to tidy up.
 GRACE = 3.0
@@ -45,8 +48,30 @@ _WORKER = """\
 import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, %r)
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.detached import work
-work(%r)
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import detached
+detached.%s(%r)
+"""
+
+#: From the first step that takes the way in to the very end, the work can also be completed by the next boot: nobody
+#: can log in to do it. This much lies on the disk then, and goes with the last step.
+RESUME_DIRECTORY = "/var/lib/azure-deprovision"
+RESUME_UNIT = "azure-deprovision-resume.service"
+
+_RESUME_UNIT_TEXT = """\
+[Unit]
+Description=Complete a deprovisioning that was cut off, and power off
+DefaultDependencies=no
+After=sysinit.target
+Before=basic.target ssh.service sshd.service getty.target
+ConditionPathExists=%s
+
+[Service]
+Type=oneshot
+TimeoutStartSec=infinity
+ExecStart=%s -B -E -s %s/worker.py
+
+[Install]
+WantedBy=basic.target
 """
 
 
@@ -116,12 +141,14 @@ def start(spool: Spool, spec: Dict[str, Any], host: Host) -> str:
     copy_code(spool.file("lib"))
     spool.write("spec.json", spec)
     with open(spool.file("worker.py"), "w") as stream:
-        stream.write(_WORKER % (spool.file("lib"), spool.directory))
+        stream.write(_WORKER % (spool.file("lib"), "work", spool.directory))
     # -I would drop the environment and the user's site directory, but also forbid sys.path[0]; -E -s is what is meant.
     argv = [sys.executable or "/usr/bin/python3", "-B", "-E", "-s", spool.file("worker.py")]
     if os.path.isdir("/run/systemd/system") and host.which("systemd-run"):
         unit = "azure-deprovision-" + str(spec.get("token", ""))[:16]
-        for extra in (["--collect", "--no-block"], ["--no-block"], []):
+        # A worker that is killed begins again by itself; what it had done is found done.
+        again = ["-p", "Restart=on-abnormal", "-p", "RestartSec=1"]
+        for extra in (["--collect", "--no-block"] + again, ["--collect", "--no-block"], ["--no-block"], []):
             line = ["systemd-run", "--quiet", "--unit", unit] + extra + argv
             if host.run(line, check=False, timeout=60).rc == 0:
                 return "systemd-run, unit %s" % unit
@@ -132,7 +159,7 @@ def start(spool: Spool, spec: Dict[str, Any], host: Host) -> str:
 
 def wait(spool: Spool, token: str, timeout: float, poll: float = 0.2) -> Dict[str, Any]:
     """The result of the worker with this token. Raises where it died, or does not end in time."""
-    begin = time.monotonic()
+    begin = seen = time.monotonic()
     while True:
         result = spool.read("result.json")
         if result is not None and result.get("token") == token:
@@ -140,7 +167,9 @@ def wait(spool: Spool, token: str, timeout: float, poll: float = 0.2) -> Dict[st
             return result
         progress = spool.read("progress.json") or {}
         age = time.monotonic() - begin
-        if not spool.is_locked() and (progress or age > START_TIMEOUT):
+        if spool.is_locked():
+            seen = time.monotonic()
+        elif time.monotonic() - seen > (DEAD_TIMEOUT if progress else START_TIMEOUT):
             # Between result and unlock there is a moment: look once more before saying that it died.
             result = spool.read("result.json")
             if result is None or result.get("token") != token:
@@ -197,6 +226,47 @@ def own_paths() -> List[str]:
     return sorted(set(found))
 
 
+# -- the next boot ---------------------------------------------------------------------------------------------------
+
+
+def arm_resume(spool: Spool, host: Host, directory: str = RESUME_DIRECTORY) -> None:
+    """Lay down on the disk what completes the work at the next boot, should the machine be reset from here on."""
+    if not host.is_dir("/run/systemd/system") or host.which("systemctl") is None:
+        return
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory, 0o700)
+    shutil.copytree(spool.file("lib"), os.path.join(directory, "lib"))
+    spec = dict(spool.read("spec.json") or {}, pids=[], protected=[], collect_timeout=0)
+    Spool(directory).write("spec.json", spec)
+    host.write(directory + "/worker.py", _WORKER % (directory + "/lib", "resume", directory), mode=0o600)
+    text = _RESUME_UNIT_TEXT % (STATE_FILE, sys.executable or "/usr/bin/python3", directory)
+    host.write("/etc/systemd/system/" + RESUME_UNIT, text, mode=0o644)
+    host.symlink("../" + RESUME_UNIT, "/etc/systemd/system/basic.target.wants/" + RESUME_UNIT)
+    os.sync()
+
+
+def disarm_resume(host: Host, directory: str = RESUME_DIRECTORY) -> None:
+    """Take it away again; the state file goes last, an interrupted disarming is then done at the next boot."""
+    shutil.rmtree(directory, ignore_errors=True)
+    for path in ("basic.target.wants/" + RESUME_UNIT, RESUME_UNIT):
+        host.remove("/etc/systemd/system/" + path)
+    wants = "/etc/systemd/system/basic.target.wants"
+    if host.is_dir(wants) and not host.listdir(wants):
+        host.rmdir(wants)
+    host.remove(STATE_FILE)
+
+
+def resume(directory: str) -> None:
+    """At boot, before anybody can log in: complete what a reset cut off. Ends with the power off, whatever was asked
+    for: nobody can log in any more, and a machine that runs on makes itself an identity."""
+    spool = Spool()
+    shutil.rmtree(spool.directory, ignore_errors=True)
+    shutil.copytree(directory, spool.directory)
+    spec = dict(spool.read("spec.json") or {}, poweroff=True, resumed=True)
+    spool.write("spec.json", spec)
+    work(spool.directory)
+
+
 # -- the worker -----------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +294,8 @@ def work(directory: str) -> None:
             options = spec["options"]
             options = Options(**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
             context = Context(host, options, spec.get("protected", []))
+            live.before_commit = lambda: arm_resume(spool, host)
+            live.tools = not spec.get("resumed")
             result = process.run(host, context, live, note)
     except AzurePrepError as exc:
         result = {"error": str(exc), "checks": [], "removed": [], "changed": True, "actions": live.actions}
@@ -247,6 +319,9 @@ def work(directory: str) -> None:
         if left:
             good = False
             to_console("%s %s" % (CONSOLE_MARK, json.dumps({"ok": False, "left": [c.evidence for c in left]})))
+    if context is not None and (good or spec.get("resumed")):
+        # A resumed run that failed is not tried at every boot.
+        disarm_resume(host)
     if good and spec.get("poweroff"):
         live.power_off()
     if not spec.get("keep_spool"):

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import time
-from typing import List, NamedTuple, Optional, Sequence, Set
+from typing import Callable, List, NamedTuple, Optional, Sequence, Set
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
@@ -123,12 +123,17 @@ def unit_of(pid: int) -> str:
 
 
 class Live:
-    """Acts on the running system and writes down, in actions, what it ran."""
+    """Acts on the running system and writes down, in actions, what it ran.
+
+    before_commit: called before the way in is taken. tools: whether the agent's and cloud-init's own tools are run.
+    """
 
     def __init__(self, host: Host, protected_pids: Sequence[int] = ()) -> None:
         self.host = host
         self.protected_pids: Set[int] = set(protected_pids)
         self.actions: List[str] = []
+        self.before_commit: Callable[[], None] = lambda: None
+        self.tools = True
         self.systemd = os.path.isdir("/run/systemd/system") and host.which("systemctl") is not None
 
     def _run(self, argv: Sequence[str], timeout: float = 90) -> Optional[CommandResult]:

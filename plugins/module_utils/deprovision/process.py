@@ -113,11 +113,11 @@ def run(
     if live is not None:
         note("stopping timers, jobs and the agent")
         live.quiesce()
-        if context.options.unregister:
+        if context.options.unregister and live.tools:
             note("giving back subscriptions")
             live.unregister()
         live.kill_sessions(context, spare=True)
-        if context.cloud_init and not _kept(context, "cloud_init_state"):
+        if context.cloud_init and live.tools and not _kept(context, "cloud_init_state"):
             note("cloud-init clean")
             live.clean_cloud_init(context)
     _apply(context, engine.MAIN_ITEMS, note, done, problems)
@@ -132,9 +132,10 @@ def run(
         )
         return result
     if live is not None:
+        live.before_commit()
         note("logs go to memory from here on")
         live.silence_logs()
-        if context.options.run_agent and not _kept(context, "agent_state"):
+        if context.options.run_agent and live.tools and not _kept(context, "agent_state"):
             note("waagent -deprovision")
             warnings.extend(live.run_agent(context))
     _apply(context, engine.COMMIT_ITEMS, note, done, problems)
@@ -151,7 +152,7 @@ def run(
     checks += commit
     note("looking for names and files that stay")
     warnings.extend(remnants.sentences(context))
-    if all(check.ok for check in checks):
+    if live is None and all(check.ok for check in checks):
         host.remove(ctx_module.STATE_FILE)
     return _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
 

@@ -16,7 +16,7 @@ from typing import Dict, Iterator, List, Pattern, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, places
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import STATE_FILE, Context
 
 #: Where names are looked for, and what is too big or known to be noise.
 _SEARCHED = ("/etc", "/root", "/home", "/opt", "/srv", "/usr/local", "/var/lib", "/var/spool", "/var/www", "/boot")
@@ -65,7 +65,8 @@ def look_over(context: Context) -> Iterator[str]:
                 orphans[details.st_uid].append(path)
         if named > _MAX_NAMED or not stat_module.S_ISREG(details.st_mode) or not 0 < details.st_size <= _MAX_SIZE:
             continue
-        word = _word_in(context, path, pattern) if path.startswith(_SEARCHED) else ""
+        searched = path.startswith(_SEARCHED) and path != STATE_FILE
+        word = _word_in(context, path, pattern) if searched else ""
         if word:
             named += 1
             if named > _MAX_NAMED:
@@ -94,7 +95,7 @@ def _word_in(context: Context, path: str, pattern: "Pattern[str]") -> str:
 
 def _files(context: Context, end: float) -> Iterator[Tuple[str, os.stat_result]]:
     """(path, lstat) of everything on the disks of this machine; links are not followed."""
-    skipped = {"/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp"}
+    skipped = {"/proc", "/sys", "/dev", "/run", "/tmp", "/var/tmp", "/var/lib/azure-deprovision"}
     skipped |= {
         context.host.inside(mount.point)
         for mount in context.mounts
