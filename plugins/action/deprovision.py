@@ -8,6 +8,7 @@ The module cannot know what the inventory calls its host, which machine runs Ans
 plugin tells it the first two, and after a lost link asks once more for the result of the same run.
 """
 
+import posixpath
 import time
 import uuid
 from typing import Any, Dict, Optional
@@ -59,7 +60,8 @@ class ActionModule(ActionBase):
         inventory_hostname = str(task_vars.get("inventory_hostname", ""))
         arguments = dict(self._task.args)
         root = str(arguments.get("root") or "/")
-        live = root.rstrip("/") == ""
+        # "/." and "//" are the running system too.
+        live = posixpath.normpath("/" + root.lstrip("/")) == "/"
         delegate = self._task.delegate_to
         if "confirm" in arguments and str(arguments["confirm"]) != inventory_hostname:
             return dict(result, failed=True, msg=NO_CONSENT % (arguments["confirm"], inventory_hostname))
@@ -79,7 +81,7 @@ class ActionModule(ActionBase):
             )
         arguments.update(
             inventory_hostname=inventory_hostname,
-            controller_boot_id=controller_boot_id() if live else "",
+            controller_boot_id=controller_boot_id(),
             run_id=arguments.get("run_id") or uuid.uuid4().hex,
         )
         try:

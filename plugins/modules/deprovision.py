@@ -334,6 +334,10 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     guard.check_paths(params["remove_paths"])
     if host.is_live:
         guard.check_target(host, params["allow_azure"], params["controller_boot_id"])
+    elif os.path.samefile(host.root, "/"):
+        raise AzurePrepError(
+            "root: %s leads to the running system itself; leave root out to deprovision that." % params["root"]
+        )
     elif params["poweroff"]:
         raise AzurePrepError("poweroff is for running systems; leave it out with root: %s." % params["root"])
     options = Options(

@@ -200,7 +200,7 @@ class Guest:
         log = (self.work / "play.log").read_text()
         assert (self.work / "result.json").exists(), log
         results = json.loads((self.work / "result.json").read_text())
-        (self.work / "result.json").unlink()
+        (self.work / "result.json").replace(self.work / f"result-{time.time_ns()}.json")
         return results
 
     def wait_on_console(self, pattern: str, seconds: float) -> None:

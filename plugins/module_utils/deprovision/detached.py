@@ -229,25 +229,27 @@ def own_paths() -> List[str]:
 # -- the next boot ---------------------------------------------------------------------------------------------------
 
 
-def arm_resume(spool: Spool, host: Host, directory: str = RESUME_DIRECTORY) -> None:
+def arm_resume(spool: Spool, host: Host) -> None:
     """Lay down on the disk what completes the work at the next boot, should the machine be reset from here on."""
     if not host.is_dir("/run/systemd/system") or host.which("systemctl") is None:
         return
-    shutil.rmtree(directory, ignore_errors=True)
-    os.makedirs(directory, 0o700)
-    shutil.copytree(spool.file("lib"), os.path.join(directory, "lib"))
+    real = host.path(RESUME_DIRECTORY)
+    shutil.rmtree(real, ignore_errors=True)
+    os.makedirs(real, 0o700)
+    shutil.copytree(spool.file("lib"), os.path.join(real, "lib"))
     spec = dict(spool.read("spec.json") or {}, pids=[], protected=[], collect_timeout=0)
-    Spool(directory).write("spec.json", spec)
-    host.write(directory + "/worker.py", _WORKER % (directory + "/lib", "resume", directory), mode=0o600)
-    text = _RESUME_UNIT_TEXT % (STATE_FILE, sys.executable or "/usr/bin/python3", directory)
+    Spool(real).write("spec.json", spec)
+    code = _WORKER % (RESUME_DIRECTORY + "/lib", "resume", RESUME_DIRECTORY)
+    host.write(RESUME_DIRECTORY + "/worker.py", code, mode=0o600)
+    text = _RESUME_UNIT_TEXT % (STATE_FILE, sys.executable or "/usr/bin/python3", RESUME_DIRECTORY)
     host.write("/etc/systemd/system/" + RESUME_UNIT, text, mode=0o644)
     host.symlink("../" + RESUME_UNIT, "/etc/systemd/system/basic.target.wants/" + RESUME_UNIT)
     os.sync()
 
 
-def disarm_resume(host: Host, directory: str = RESUME_DIRECTORY) -> None:
-    """Take it away again; the state file goes last, an interrupted disarming is then done at the next boot."""
-    shutil.rmtree(directory, ignore_errors=True)
+def disarm_resume(host: Host) -> None:
+    """Take it away again, and last of all the state file."""
+    shutil.rmtree(host.path(RESUME_DIRECTORY), ignore_errors=True)
     for path in ("basic.target.wants/" + RESUME_UNIT, RESUME_UNIT):
         host.remove("/etc/systemd/system/" + path)
     wants = "/etc/systemd/system/basic.target.wants"

@@ -10,9 +10,13 @@ Private to the collection: its interface may change in any release.
 import os
 from typing import List, Optional
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.accounts import SYSTEM_DIRECTORIES
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import IDS, RULES
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+#: Directories that are never emptied by a wildcard right below them.
+_NEVER_WHOLE = frozenset(["etc", "usr", "var", "boot", "bin", "sbin", "lib", "lib32", "lib64", "run"])
 
 #: The chassis asset tag of every Azure VM (cloud-init's Azure datasource and azure-vm-utils look for the same).
 AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
@@ -43,13 +47,16 @@ def check_keep(keep: List[str]) -> None:
 
 
 def check_paths(paths: List[str]) -> None:
-    """remove_paths takes absolute patterns below a directory, never a whole top-level directory."""
+    """remove_paths takes absolute patterns below a directory, never a directory that the system lives in."""
     for path in paths:
-        parts = [part for part in path.split("/") if part]
+        parts = [part for part in path.split("/") if part and part != "."]
         if not path.startswith("/") or ".." in parts or len(parts) < 2 or set(parts[0]) <= set("*?"):
             raise AzurePrepError(
                 "remove_paths names %r; give an absolute path with at least two components and without '..'." % path
             )
+        everything = set(parts[1]) <= set("*?") and parts[0] in _NEVER_WHOLE
+        if everything or "/" + "/".join(parts) in SYSTEM_DIRECTORIES or parts[0] in ("proc", "sys", "dev"):
+            raise AzurePrepError("remove_paths names %r, which the system itself needs; name less." % path)
 
 
 def check_target(host: Host, allow_azure: bool, controller_boot_id: Optional[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -15,9 +16,11 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import detached
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 
 @pytest.fixture
@@ -35,7 +38,8 @@ def test_wait_takes_the_result_of_its_own_run_only(spool: detached.Spool) -> Non
     assert spool.read("collected.json") == {"pid": os.getpid()}
 
 
-def test_wait_notices_that_the_worker_died(spool: detached.Spool) -> None:
+def test_wait_notices_that_the_worker_died(spool: detached.Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detached, "DEAD_TIMEOUT", 0.3)
     spool.write("progress.json", {"step": "waagent -deprovision"})
     Path(spool.file("worker.log")).write_text("Killed")
     with pytest.raises(AzurePrepError, match="too early, at: waagent -deprovision. Run again.*Killed"):
@@ -104,3 +108,46 @@ def test_collection_waits_for_the_collector_to_end(spool: detached.Spool, monkey
     assert time.monotonic() - begin > 0.2
     os.unlink(spool.file("collected.json"))
     assert not detached._await_collection(spool, 0.3)
+
+
+def test_a_worker_that_is_begun_again_is_waited_for(spool: detached.Spool) -> None:
+    """systemd starts a killed worker again; the moment without one is no death."""
+    spool.write("progress.json", {"step": "logs"})
+    timer = threading.Timer(0.5, spool.write, ("result.json", {"token": "t", "checks": []}))
+    timer.start()
+    assert detached.wait(spool, "t", 20, poll=0.02)["token"] == "t"
+
+
+def test_what_the_next_boot_needs_is_laid_down_and_goes_again(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_tree(root, {"/run/systemd/system/x": "", "/usr/bin/systemctl": "", detached.STATE_FILE: "{}", "/etc/x": ""})
+    (root / "usr/bin/systemctl").chmod(0o755)
+    (tmp_path / "spool").mkdir()
+    spool, host = detached.Spool(str(tmp_path / "spool")), Host(str(root))
+    detached.copy_code(spool.file("lib"))
+    spool.write("spec.json", {"token": "t", "pids": [1], "protected": ["/x"], "options": {}})
+    before = {path for path in root.rglob("*") if path.is_file()}
+    detached.arm_resume(spool, host)
+    detached.arm_resume(spool, host)  # a run that is repeated
+
+    place = root / "var/lib/azure-deprovision"
+    assert json.loads((place / "spec.json").read_text())["protected"] == []
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    unit = (root / "etc/systemd/system" / detached.RESUME_UNIT).read_text()
+    assert f"ConditionPathExists={detached.STATE_FILE}" in unit and "/var/lib/azure-deprovision/worker.py" in unit
+    assert (root / "etc/systemd/system/basic.target.wants" / detached.RESUME_UNIT).is_file()
+    # The copy runs with nothing but itself on the path; without a spec it says so instead of doing anything.
+    code = (place / "worker.py").read_text().replace("/var/lib/azure-deprovision/lib", str(place / "lib"))
+    code = code.replace("detached.resume", "print(detached.resume.__name__) #")
+    done = subprocess.run([sys.executable, "-E", "-s", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "resume\n", done.stderr
+
+    detached.disarm_resume(host)
+    left = {path for path in root.rglob("*") if path.is_file()}
+    assert left == before - {root / detached.STATE_FILE.lstrip("/")}
+    assert not (root / "etc/systemd/system/basic.target.wants").exists()
+
+
+def test_without_systemd_nothing_is_laid_down(tmp_path: Path) -> None:
+    detached.arm_resume(detached.Spool(str(tmp_path)), Host(str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import guard
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.modules import deprovision
 
 
 @pytest.mark.parametrize("confirm", ["", "Box", "box ", "other", "box,other"])
@@ -35,7 +36,9 @@ def test_a_misspelt_keep_is_refused() -> None:
     guard.check_keep(["logs", "CLEAN-09"])
 
 
-@pytest.mark.parametrize("path", ["/etc", "relative/x", "/", "", "/a/../etc", "/*/x", "*"])
+@pytest.mark.parametrize(
+    "path", ["/etc", "relative/x", "/", "", "/a/../etc", "/*/x", "*", "/etc/*", "/var/?*", "/usr//bin/", "/./var/lib"]
+)
 def test_remove_paths_that_are_too_wide_are_refused(path: str) -> None:
     with pytest.raises(AzurePrepError, match="remove_paths"):
         guard.check_paths([path])
@@ -78,3 +81,15 @@ def test_root_rights_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(AzurePrepError, match="become"):
         guard.check_target(Host("/"), True, "")
+
+
+@pytest.mark.parametrize("root", ["/proc/self/root", "/usr/.."])
+def test_a_root_that_is_the_running_system_is_refused(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under another name it would slip past what protects the machine that runs Ansible."""
+    spec = {name: value.get("default") for name, value in deprovision.argument_spec().items()}
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        own = stream.read().strip()
+    params = {**spec, "confirm": "x", "inventory_hostname": "x", "root": root, "controller_boot_id": own}
+    with pytest.raises(AzurePrepError, match="running system itself|machine that runs Ansible"):
+        deprovision.run(params, Host(root), True)
