@@ -67,11 +67,17 @@ def plan(host: Host, esp: str) -> Dict[str, str]:
 
 
 def apply(host: Host, copies: Dict[str, str]) -> None:
-    """Copy; the loader itself last, so that a half-done copy is not started."""
+    """Copy; the loader itself last, so that a half-done copy is not started. A failure leaves none of the copies."""
     order = sorted(copies, key=lambda path: path.rsplit("/", 1)[1].upper().startswith("BOOT"))
     size = sum(len(host.read_bytes(copies[target])) for target in order)
     folder = order[0].rsplit("/", 1)[0]
     if host.free_bytes(folder) < size:
         raise AzurePrepError("%s has no room for the %d bytes of the boot loader; free some space." % (folder, size))
-    for target in order:
-        host.write(target, host.read_bytes(copies[target]), mode=0o755)
+    new = [target for target in order if not host.exists(target)]
+    try:
+        for target in order:
+            host.write(target, host.read_bytes(copies[target]), mode=0o755)
+    except AzurePrepError:
+        for target in new:
+            host.remove(target)
+        raise

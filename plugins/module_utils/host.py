@@ -295,8 +295,8 @@ class Host:
         parent = os.path.dirname(path.rstrip("/")) or "/"
         if not self.is_dir(parent):
             self.mkdir(parent, mode)
-        self._step("mkdir", path)
         try:
+            self._step("mkdir", path)
             os.mkdir(real, mode)
             os.chmod(real, mode)
         except OSError as exc:
@@ -387,9 +387,9 @@ class Host:
         """Copy a file's content and attributes; the target appears complete or not at all."""
         real_source = self.path(source)
         real_target = self.path(target)
-        self._step("backup", target)
         temporary = ""
         try:
+            self._step("backup", target)
             existing = os.stat(real_source)
             descriptor, temporary = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=os.path.dirname(real_target))
             with os.fdopen(descriptor, "wb") as output, open(real_source, "rb") as stream:
@@ -416,9 +416,9 @@ class Host:
 
     def rename(self, source: str, target: str) -> None:
         """Move a file within its file system, over an existing target; the directory is synced."""
-        self._step("rename", target)
         real = self.path(target, follow_last=False)
         try:
+            self._step("rename", target)
             os.rename(self.path(source, follow_last=False), real)
             self._sync_directory(os.path.dirname(real))
         except OSError as exc:
@@ -426,9 +426,9 @@ class Host:
 
     def link(self, source: str, target: str) -> None:
         """Give a file a second name, which keeps its data when the first is replaced; a copy where that cannot be."""
-        self._step("link", target)
         real = self.path(target, follow_last=False)
         try:
+            self._step("link", target)
             os.link(self.path(source), real)
             self._sync_directory(os.path.dirname(real))
         except OSError as exc:
@@ -439,16 +439,16 @@ class Host:
 
     def chmod(self, path: str, mode: int) -> None:
         """Set the permission bits of a file."""
-        self._step("chmod", path)
         try:
+            self._step("chmod", path)
             os.chmod(self.path(path), mode)
         except OSError as exc:
             raise self._write_error("set the mode of", path, exc)
 
     def rmdir(self, path: str) -> None:
         """Delete an empty directory."""
-        self._step("rmdir", path)
         try:
+            self._step("rmdir", path)
             os.rmdir(self.path(path))
         except OSError as exc:
             raise self._write_error("remove the directory", path, exc)
@@ -458,8 +458,8 @@ class Host:
         real = self.path(path, follow_last=False)
         if not os.path.lexists(real):
             return False
-        self._step("unlink", path)
         try:
+            self._step("unlink", path)
             os.unlink(real)
         except OSError as exc:
             raise self._write_error("remove", path, exc)
@@ -469,9 +469,9 @@ class Host:
         """Make `path` a symbolic link to the raw `target`, in place of whatever file or link was there."""
         real = self.path(path, follow_last=False)
         self.mkdir(os.path.dirname(path) or "/")
-        self._step("symlink", path)
         temporary = os.path.join(os.path.dirname(real), "%s%d" % (TEMPORARY_PREFIX, os.getpid()))
         try:
+            self._step("symlink", path)
             if os.path.lexists(temporary):
                 os.unlink(temporary)
             os.symlink(target, temporary)
@@ -537,7 +537,6 @@ class Host:
                 % (words[0], "" if self.is_live else " in " + self.root)
             )
         line = [program] + words[1:]
-        self._step("run", program)
         environment = {"PATH": ":".join(COMMAND_PATH), "LC_ALL": "C", "LANG": "C", "HOME": "/root"}
         environment.update(env or {})
         options: Dict[str, Any] = {}
@@ -550,6 +549,7 @@ class Host:
 
             options["preexec_fn"] = enter
         try:
+            self._step("run", program)
             process = subprocess.Popen(
                 line,
                 stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,

@@ -33,6 +33,9 @@ GPT_MOUNTS = ("boot.mount", "boot.automount", "efi.mount", "efi.automount", "hom
 #: Swap files that an agent leaves behind on a VM that came from Azure (CINIT-07).
 AGENT_FILES = ("/mnt/resource/swapfile", "/mnt/swapfile")
 
+#: What mkswap writes at the end of the first page of 4 KiB.
+SIGNATURE, SIGNATURE_END = b"SWAPSPACE2", 4096
+
 _RESUME = re.compile(r"^(\s*(?:export\s+)?RESUME=)(\S*)(.*)$", re.M)
 
 
@@ -105,6 +108,18 @@ def _gpt_auto(host: Host) -> List[edits.Change]:
     return edits.plan_link(host, "/etc/systemd/" + GPT_AUTO, "/dev/null")
 
 
+def _forgotten(host: Host) -> List[str]:
+    """Swap files that an earlier run took out of fstab, and was interrupted before it deleted them."""
+    found = []
+    for path in host.glob("%s%s.*~" % (edits.BACKUP_FOLDER, FSTAB)):
+        for entry in fstab.parse(host.read(path)).entries:
+            if entry.fstype == "swap" and entry.source.startswith("/") and host.is_file(entry.source):
+                with open(host.path(entry.source), "rb") as stream:
+                    if stream.read(SIGNATURE_END).endswith(SIGNATURE):
+                        found.append(entry.source)
+    return found
+
+
 def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan:
     """What has to happen so that no swap is on the OS disk, now and after a reboot."""
     active = [
@@ -133,7 +148,7 @@ def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan
     changes += _gpt_auto(host)
     files = [path for path, kind in active if kind == "file"]
     files += [source for source in dropped if source.startswith("/") and not source.startswith("/dev/")]
-    files += list(AGENT_FILES)
+    files += list(AGENT_FILES) + _forgotten(host)
     delete = sorted({path for path in files if host.is_file(path)}) if delete_files else []
     disks = [path for path, kind in active if kind == "partition" and not fstab.is_zram(path)]
     disks += [source for source in dropped if not source.startswith("/") or source.startswith("/dev/")]
@@ -170,14 +185,20 @@ def report(plan_: Plan) -> Dict[str, Any]:
 
 
 def apply(host: Host, plan_: Plan) -> List[str]:
-    """Carry the plan out; returns the backup files. Where swap cannot be switched off nothing else happens."""
+    """Carry the plan out; returns the backup files. Where swap cannot be switched off nothing else happens.
+
+    Files go last: what fails until then puts the configuration back, which still names them.
+    """
     for path in plan_.off:
         host.run(["swapoff", path], timeout=600)
-    backups = edits.apply(host, plan_.changes)
-    for unit in plan_.disable:
-        host.run(["systemctl", "disable"] + (["--now"] if host.is_live else []) + [unit], timeout=120)
-    for path in plan_.delete:
-        host.remove(path)
+
+    def finish() -> None:
+        for unit in plan_.disable:
+            host.run(["systemctl", "disable"] + (["--now"] if host.is_live else []) + [unit], timeout=120)
+        for path in plan_.delete:
+            host.remove(path)
+
+    backups = edits.apply(host, plan_.changes, verify=finish)
     if plan_.changes:
         guest.daemon_reload(host)
     return backups

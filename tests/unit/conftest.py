@@ -64,9 +64,10 @@ def make_host(tmp_path: Path) -> Callable[..., Host]:
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Where tests of disk images run: in memory where there is some, as they sync a lot and disks can be slow."""
+    """Where tests of disk images and of faults run: in memory where there is some, as they sync a lot."""
     memory = Path("/dev/shm")
-    wanted = request.path.parent.name == "vhd" and os.access(memory, os.W_OK)
+    syncs = request.path.parent.name == "vhd" or request.path.name == "test_faults.py"
+    wanted = syncs and os.access(memory, os.W_OK)
     if not wanted or shutil.disk_usage(memory).free < 512 << 20:
         yield tmp_path
         return

@@ -49,7 +49,7 @@ TREE = {
     "/proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n",
     "/etc/fstab": "UUID=1 / ext4 defaults 0 1\n# swap was on /dev/vda5\nUUID=2 none swap sw 0 0\n"
     "/swapfile none swap sw 0 0\n",
-    "/swapfile": "x",
+    "/swapfile": "\0" * 4086 + "SWAPSPACE2",
     "/etc/initramfs-tools/conf.d/resume": "RESUME=UUID=2\n",
     "/etc/systemd/zram-generator.conf": "[zram0]\n",
     "/etc/systemd/system/dev-vdb.swap": "[Swap]\nWhat=/dev/vdb\n",

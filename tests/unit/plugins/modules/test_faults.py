@@ -1,0 +1,238 @@
+"""Every module that writes, at every single step: a full disk, one that stays full, a read-only one, a killed module.
+
+What must hold: a failure is a sentence and leaves everything as it was; a disk that stays full leaves each file old or
+new; a kill (of a process, so that nothing is tidied up) leaves each file old or new, and the next run ends where an
+undisturbed one would have ended.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import FaultAt, write_tree
+from test_guest_modules import CASES, DEBIAN, TREE, UBUNTU
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, CommandResult, Host
+from ansible_collections.linuxvhd.azure.plugins.modules import (
+    efi_fallback,
+    fstab_uuid,
+    network_dhcp,
+    network_sriov,
+    ubuntu_azure_mirror,
+)
+
+ROOT = Path(__file__).parents[4]
+
+#: Modules that are driven through their faults elsewhere, because their steps are more than files; and those that
+#: write nothing. {module: the test file, or why there is nothing to test}
+ELSEWHERE = {
+    "grub_azure_cmdline": "tests/unit/plugins/modules/test_grub_azure_cmdline.py",
+    "initrd_hyperv": "tests/unit/plugins/modules/test_initrd_hyperv.py",
+    "deprovision": "tests/unit/plugins/module_utils/deprovision/test_process.py",
+    "vhd_align": "tests/unit/plugins/module_utils/vhd/test_crash.py",
+    "vhd_upload": "tests/unit/plugins/module_utils/test_upload.py",
+    "azure_audit": "reads only",
+    "azure_profile_info": "reads only",
+    "azure_audit_report": "an action plugin; it writes reports on the controller, each with one rename",
+    "azure_packages": "the package manager writes",
+    "first_boot": "writes logs of a throw-away guest",
+}
+
+BLKID = "DEVNAME=/dev/vda1\nUUID=1-1\n\nDEVNAME=/dev/vdb1\nUUID=2-2\n"
+
+
+class BlkidHost(Host):
+    """A host that has blkid, and whose files are the tree's."""
+
+    def which(self, name: str) -> str | None:
+        return "/usr/sbin/blkid" if name == "blkid" else None
+
+    def run(self, argv: Any, **_options: Any) -> CommandResult:
+        return CommandResult(list(argv), 0, BLKID, "")
+
+
+class Case(NamedTuple):
+    """A module, its options, a tree in which it has much to do, and the kind of Host."""
+
+    module: Any
+    params: dict[str, Any]
+    files: Mapping[str, str | bytes]
+    host: type[Host] = Host
+
+
+STATIC = "auto lo\niface lo inet loopback\nallow-hotplug ens3\niface ens3 inet static\n    address 10.0.2.15/24\n"
+KEYFILE = "[connection]\nid=a\ntype=ethernet\ninterface-name=ens3\n\n[ethernet]\nmac-address=52:54:00:12:34:56\n"
+ETHERNET = "/etc/NetworkManager/system-connections/a.nmconnection"
+
+ALL: dict[str, Case] = {
+    **{name: Case(module, given, TREE) for name, (module, given) in CASES.items()},
+    "fstab_uuid": Case(
+        fstab_uuid, {}, {"/etc/fstab": "/dev/vda1 / ext4 defaults 0 1\n/dev/vdb1 /data ext4 nofail 0 0\n"}, BlkidHost
+    ),
+    "network_dhcp": Case(
+        network_dhcp,
+        {"primary": "ens3"},
+        {
+            "/etc/os-release": DEBIAN,
+            "/etc/network/interfaces": STATIC,
+            "/etc/udev/rules.d/70-persistent-net.rules": 'SUBSYSTEM=="net", NAME="eth0"\n',
+            "/usr/lib/systemd/system/NetworkManager.service": "[Install]\nWantedBy=multi-user.target\n",
+            "/etc/systemd/system/multi-user.target.wants/NetworkManager.service": "-> /usr/lib/x",
+            ETHERNET: KEYFILE,
+        },
+    ),
+    "network_sriov": Case(network_sriov, {}, {"/etc/os-release": DEBIAN}),
+    "ubuntu_azure_mirror": Case(
+        ubuntu_azure_mirror,
+        {},
+        {
+            "/etc/os-release": UBUNTU,
+            "/etc/apt/sources.list": "deb http://archive.ubuntu.com/ubuntu jammy main\n",
+            "/etc/apt/sources.list.d/x.list": "deb http://security.ubuntu.com/ubuntu/ jammy-security main\n",
+            "/etc/cloud/cloud.cfg.d/README": "",
+        },
+    ),
+    "efi_fallback": Case(
+        efi_fallback,
+        {},
+        {"/boot/efi/EFI/debian/shimx64.efi": b"shim", "/boot/efi/EFI/debian/grubx64.efi": b"grub"},
+    ),
+}
+
+
+class FaultFrom:
+    """A disk that is full from the n-th step on: whatever needs room fails, deleting and renaming work."""
+
+    NEEDS_ROOM = ("mkdir", "create", "write", "fsync", "backup", "symlink", "link")
+
+    def __init__(self, number: int, code: int = errno.ENOSPC, steps: tuple[str, ...] = NEEDS_ROOM) -> None:
+        self.number, self.code, self.kinds, self.seen = number, code, steps, 0
+
+    def __call__(self, step: str, path: str) -> None:
+        self.seen += 1
+        if self.seen > self.number and step in self.kinds:
+            raise OSError(self.code, os.strerror(self.code))
+
+
+def tree(root: Path, case: Case) -> Path:
+    root.mkdir(parents=True)
+    write_tree(root, case.files)
+    return root
+
+
+def run(case: Case, root: Path, fault: Callable[[str, str], None] | None = None) -> dict[str, Any]:
+    params = {name: option.get("default") for name, option in case.module.argument_spec().items()}
+    result: dict[str, Any] = case.module.run({**params, **case.params}, case.host(str(root), fault=fault), False)
+    return result
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    """Every file and link that means something to the system: no backups, no leftovers of a killed run."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        inside = str(path.relative_to(root))
+        if inside.startswith("var/backups") or path.name.startswith(TEMPORARY_PREFIX):
+            continue
+        if path.is_symlink():
+            found[inside] = b"-> " + os.readlink(path).encode()
+        elif path.is_file():
+            found[inside] = path.read_bytes() + b"\0%o" % (path.stat().st_mode & 0o7777)
+    return found
+
+
+def undisturbed(case: Case, base: Path) -> tuple[dict[str, bytes], dict[str, bytes], list[tuple[str, str]]]:
+    """The tree before and after a run without a fault, and the run's steps."""
+    root = tree(base / "undisturbed", case)
+    before = snapshot(root)
+    counter = FaultAt()
+    assert run(case, root, counter)["changed"]
+    return before, snapshot(root), counter.steps
+
+
+def each_old_or_new(left: dict[str, bytes], before: dict[str, bytes], after: dict[str, bytes], what: Any) -> None:
+    for path in {*left, *before, *after}:
+        assert left.get(path) in (before.get(path), after.get(path)), (what, path)
+
+
+def test_every_module_is_here_or_elsewhere() -> None:
+    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
+    assert modules == set(ALL) | set(ELSEWHERE)
+    assert not set(ALL) & set(ELSEWHERE)
+    for where in ELSEWHERE.values():
+        if where.startswith("tests/"):
+            assert re.search("FaultAt|Killed", (ROOT / where).read_text()), where
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=["full", "read-only", "broken"])
+@pytest.mark.parametrize("name", ALL)
+def test_one_failure_at_any_step_leaves_everything_as_it_was(tmp_path: Path, name: str, code: int) -> None:
+    case = ALL[name]
+    before, _after, steps = undisturbed(case, tmp_path)
+    for number, step in enumerate(steps):
+        root = tree(tmp_path / str(number), case)
+        with pytest.raises(AzurePrepError) as failure:
+            run(case, root, FaultAt(number, OSError(code, os.strerror(code))))
+        # After the rename the new content is there; only that it is safe on the disk is not known.
+        assert snapshot(root) == before, step
+        sentence = str(failure.value)
+        assert sentence[0].isupper() and sentence.rstrip().endswith(".") and "Traceback" not in sentence, sentence
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_disk_that_stays_full_leaves_each_file_old_or_new(tmp_path: Path, name: str) -> None:
+    case = ALL[name]
+    before, after, steps = undisturbed(case, tmp_path)
+    for number, step in enumerate(steps):
+        root = tree(tmp_path / str(number), case)
+        try:
+            run(case, root, FaultFrom(number))
+        except AzurePrepError as exc:
+            assert "the file system is full" in str(exc)
+        each_old_or_new(snapshot(root), before, after, step)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_read_only_disk_changes_nothing(tmp_path: Path, name: str) -> None:
+    case = ALL[name]
+    root = tree(tmp_path / "root", case)
+    before = snapshot(root)
+    everything = (*FaultFrom.NEEDS_ROOM, "rename", "unlink", "chmod", "rmdir")
+    with pytest.raises(AzurePrepError, match="mounted read-only"):
+        run(case, root, FaultFrom(0, errno.EROFS, everything))
+    assert snapshot(root) == before
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_module_killed_at_any_step_is_finished_by_the_next_run(tmp_path: Path, name: str) -> None:
+    case = ALL[name]
+    before, after, steps = undisturbed(case, tmp_path)
+    for number, step in enumerate(steps):
+        root = tree(tmp_path / str(number), case)
+        count = 0
+
+        def kill(_step: str, _path: str, number: int = number) -> None:
+            nonlocal count
+            if count == number:
+                os._exit(9)
+            count += 1
+
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            try:
+                run(case, root, kill)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, step
+        each_old_or_new(snapshot(root), before, after, step)
+        run(case, root)
+        assert snapshot(root) == after, step
+        assert not run(case, root)["changed"], step
