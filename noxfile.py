@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,9 @@ BIN = Path(sys.executable).parent
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 COLLECTION = Path("ansible_collections/linuxvhd/azure")
 WORKERS = "2"
+
+#: How long `nox -s fuzz` goes on by itself.
+FUZZ_SECONDS = 300
 
 #: Directories below tests that hold pytest's code.
 PYTEST_TIERS = ("browser", "chroot", "distribution", "guests", "proof", "runner", "tools", "unit", "upload")
@@ -107,6 +111,30 @@ def lint(session: nox.Session) -> None:
 def unit(session: nox.Session) -> None:
     """The logic, over real files and generated input, without Ansible."""
     session.run(tool("pytest"), "-q", "-n", WORKERS, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Every test on generated input, with new input each round, for a number of seconds: nox -s fuzz -- 600"""
+    seconds = int(session.posargs[0]) if session.posargs else FUZZ_SECONDS
+    deadline = time.monotonic() + seconds
+    rounds = 0
+    while rounds == 0 or time.monotonic() < deadline:
+        seed = random.randrange(2**32)
+        command = [tool("pytest"), "-q", "-m", "hypothesis", "-n", WORKERS, f"--hypothesis-seed={seed}"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            # The first round always ends: a budget that is too small must not look like a success.
+            output, _ = process.communicate(timeout=None if rounds == 0 else max(deadline - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.communicate()
+            break
+        if process.returncode:
+            sys.stdout.write(output)
+            session.error(f"round {rounds + 1} failed; again: {' '.join(command)}")
+        rounds += 1
+    session.log(f"{rounds} rounds, each with new input, in {seconds} s; nothing was found")
 
 
 def ansible_test(session: nox.Session, command: str, *options: str, program: str = tool("ansible-test")) -> None:

@@ -85,17 +85,17 @@ def parse_info(text: str, path: str) -> Info:
         images: List[Dict[str, Any]] = decoded if isinstance(decoded, list) else [decoded]
         top = images[0]
         size = int(top["virtual-size"])
-    except (ValueError, KeyError, IndexError, TypeError):
+        extents = [name for name in _strings(top.get("format-specific"), "filename") if name != path]
+        data_files = _strings(top.get("format-specific"), "data-file")
+        chain = [str(one.get("full-backing-filename") or "") for one in images]
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise AzurePrepError("qemu-img info says nothing usable about %s: %s" % (path, text[:200]))
     if top.get("encrypted"):
         raise AzurePrepError("%s is encrypted; decrypt it with qemu-img first." % path)
-    extents = [name for name in _strings(top.get("format-specific"), "filename") if name != path]
-    data_files = _strings(top.get("format-specific"), "data-file")
     backing = [str(top["backing-filename"])] if top.get("backing-filename") else []
     names = ["the backing file '%s'" % name for name in backing]
     names += ["the data file '%s'" % name for name in data_files]
     names += ["the extent '%s'" % name for name in extents[:8]]
-    chain = [str(one.get("full-backing-filename") or "") for one in images]
     snapshots = top.get("snapshots")
     count = len(snapshots) if isinstance(snapshots, list) else 0
     return Info(size, names, [name for name in chain + data_files + extents if name], count)

@@ -171,7 +171,7 @@ def test_every_module_is_here_or_elsewhere() -> None:
             assert re.search("FaultAt|Killed", (ROOT / where).read_text()), where
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO], ids=["full", "read-only", "broken"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
 @pytest.mark.parametrize("name", ALL)
 def test_one_failure_at_any_step_leaves_everything_as_it_was(tmp_path: Path, name: str, code: int) -> None:
     case = ALL[name]
