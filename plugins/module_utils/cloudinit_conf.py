@@ -101,6 +101,39 @@ def top_level(text: str) -> Dict[str, str]:
     return {key: "\n".join(value) for key, value in found.items()}
 
 
+def looks_broken(text: str) -> bool:
+    """True where a file is surely no YAML mapping: a tab as indentation, brackets or quotes left open at its end, a
+    top-level line that is neither a key nor part of one. cloud-init then passes the whole file over, with a warning."""
+    depth = 0
+    inside_text = False
+    for line in text.replace("\r", "").split("\n"):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if line[0] not in " \t":
+            inside_text = False
+        if inside_text:
+            continue
+        if line.startswith("\t") or re.match(r" +\t", line):
+            return True
+        if line.startswith(("%", "---", "...")):
+            continue
+        if line[0] not in " -]}[{\"'" and not depth:
+            if not re.match(r"[^\s:#][^:]*:(\s|$)", line):
+                return True
+        bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'", "", line)
+        bare = re.sub(r"(^|\s)#.*", "", bare)
+        if re.search(r"[:-]\s+[|>][+-]?\d?\s*$", bare):
+            # A block of literal text follows.
+            inside_text = True
+            continue
+        value = re.sub(r"^[\s-]*[\w.-]+\s*:\s*|^[\s-]*-\s+", "", bare).strip()
+        if depth or value[:1] in ("[", "{"):
+            depth += len(re.findall(r"[\[{]", bare)) - len(re.findall(r"[\]}]", bare))
+            if depth < 0:
+                return True
+    return depth != 0
+
+
 def _names(value: str) -> List[str]:
     value = re.sub(r"\s#.*", "", value)
     return [word.strip("'\"") for word in re.split(r"[\s,\[\]]+", value) if word and word != "-"]

@@ -12,6 +12,7 @@ from typing import Dict, List
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import sshd_config, sudoers
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    Account,
     Context,
     Outcome,
     Table,
@@ -29,7 +30,10 @@ CHECKS = Table()
 ALIVE_LOW, ALIVE_HIGH = 30, 235
 
 #: cloud-init's forced command for root: it lets nobody in (LISA tolerates it too).
-_FORCED = re.compile(r'command="echo \'Please login as the user ')
+_FORCED = re.compile(
+    r'command="echo \'Please login as the user \\?"?[^"\'\\]*\\?"? rather than the user \\?"?root\\?"?\.\';'
+    r'echo;sleep \d+(;exit \d+)?"'
+)
 
 
 @CHECKS("SSH-01")
@@ -39,7 +43,30 @@ def ssh_enabled(context: Context) -> Outcome:
         return bad("sshd is not installed")
     units = list(context.profile.units.get("ssh", ())) + ["sshd.service", "ssh.service", "ssh.socket", "sshd.socket"]
     enabled = context.first_enabled(*units)
-    return ok("%s is enabled" % enabled) if enabled else bad("none of %s is enabled" % join(sorted(set(units))))
+    if not enabled:
+        return bad("none of %s is enabled" % join(sorted(set(units))))
+    if enabled.endswith(".socket"):
+        # A socket starts a service, or one per connection.
+        base = enabled[: -len(".socket")]
+        masked = [unit for unit in (base + ".service", base + "@.service") if context.unit_state(unit) == "masked"]
+        if masked:
+            return bad("%s is enabled, but %s is masked" % (enabled, join(masked)))
+    for path in ("/etc/ssh/sshd_not_to_be_run", "/etc/nologin"):
+        if context.exists(path):
+            return bad("%s keeps everybody out" % path)
+    refusal = sshd_refuses(context)
+    return bad(refusal) if refusal else ok("%s is enabled" % enabled)
+
+
+def sshd_refuses(context: Context) -> str:
+    """What `sshd -T` has against the configuration, with which the server would not start; "" where it takes it."""
+    if not context.live or not context.privileged or not context.has_command("sshd"):
+        return ""
+    result = context.run("sshd", "-T")
+    told = result.stderr.lower()
+    if result.rc == 0 or "host key" in told or "hostkey" in told or "privilege separation" in told:
+        return ""
+    return "sshd -T refuses the configuration: %s" % result.stderr.strip()
 
 
 def seconds(value: str) -> int:
@@ -69,17 +96,38 @@ def keep_alive(context: Context) -> Outcome:
         if result.rc == 0:
             value = sshd_config.parse_effective(result.stdout).get("clientaliveinterval", "0")
             where = "sshd -T: clientaliveinterval %s%s" % (value, " (%s)" % where if where else "")
-        elif "host key" not in result.stderr.lower() and "privilege separation" not in result.stderr.lower():
-            return bad("sshd -T refuses the configuration: %s" % result.stderr.strip())
+        elif sshd_refuses(context):
+            return bad(sshd_refuses(context))
     found = seconds(value)
     where = where or "ClientAliveInterval is not set (0)"
-    return ok(where) if ALIVE_LOW <= found <= ALIVE_HIGH else bad(where)
+    if not ALIVE_LOW <= found <= ALIVE_HIGH:
+        return bad(where)
+    # What a Match block for everybody says wins over the global value, and `sshd -T` does not show it.
+    criteria = ""
+    for directive in directives:
+        if directive.keyword == "match":
+            criteria = directive.value
+        elif directive.keyword == "clientaliveinterval" and directive.in_match and matches_everybody(criteria):
+            if not ALIVE_LOW <= seconds(directive.value.split("#")[0].strip()) <= ALIVE_HIGH:
+                line = "ClientAliveInterval %s" % directive.value
+                return bad("%s, below Match %s" % (quote(directive.path, directive.index + 1, line), criteria))
+    return ok(where)
+
+
+def matches_everybody(criteria: str) -> bool:
+    """Whether the criteria of a Match line let every connection in: "user *", "address 0.0.0.0/0"."""
+    words = criteria.split()
+    values = words[1::2]
+    return bool(values) and all(value in ("*", "0.0.0.0/0", "*,!nobody") or value == "22" for value in values)
 
 
 @CHECKS("SSH-04", "CLEAN-03")
 def host_keys(context: Context) -> Outcome:
-    """/etc/ssh/ssh_host_*: gone after capture."""
+    """/etc/ssh/ssh_host_*, and what HostKey names elsewhere: gone after capture."""
     found = context.glob("/etc/ssh/ssh_host_*")
+    for directive in sshd_config.flatten_host(context.host):
+        if directive.keyword == "hostkey" and directive.value not in found and directive.value.startswith("/"):
+            found += [path for path in context.glob(directive.value, directive.value + ".pub") if path not in found]
     return context.after_capture(bad(join(found)) if found else ok("no /etc/ssh/ssh_host_*"))
 
 
@@ -111,24 +159,46 @@ def password_kinds(context: Context) -> Dict[str, str]:
     return kinds
 
 
-def authorized_keys(context: Context, home: str) -> List[str]:
-    """Evidence of the key files of a home directory that hold a key which lets somebody in."""
-    found = []
-    for name in ("authorized_keys", "authorized_keys2"):
-        path = "%s/.ssh/%s" % (home.rstrip("/"), name)
-        lines = context.lines(path)
-        keys = [line for line in lines if not _FORCED.search(line.text)]
-        if keys:
-            found.append("%s (%d key%s)" % (path, len(keys), "" if len(keys) == 1 else "s"))
-        elif not lines and (context.text(path) or "").strip():
-            # Comments let nobody in, but image tests want the file to be empty or absent.
-            found.append("%s (comments only)" % path)
+def key_patterns(context: Context) -> List[str]:
+    """AuthorizedKeysFile as sshd reads it (every value, of Match blocks too), with the names that sshd falls back to."""
+    found = [".ssh/authorized_keys", ".ssh/authorized_keys2"]
+    for directive in sshd_config.flatten_host(context.host):
+        if directive.keyword == "authorizedkeysfile":
+            found += [word for word in directive.value.split() if word.lower() != "none" and word not in found]
     return found
+
+
+def key_files(context: Context, account: Account) -> List[str]:
+    """The files in which sshd looks for an account's keys."""
+    home = account.home.rstrip("/")
+    found = []
+    for pattern in key_patterns(context):
+        path = re.sub(
+            r"%([%huU])",
+            lambda match: {"%": "%", "h": home, "u": account.name, "U": str(account.uid)}[match.group(1)],
+            pattern,
+        )
+        path = path if path.startswith("/") else "%s/%s" % (home, path)
+        if path not in found:
+            found.append(path)
+    return found
+
+
+def keys_in(context: Context, path: str) -> str:
+    """Evidence of a file that holds a key which lets somebody in; "" where it holds none."""
+    lines = context.lines(path)
+    keys = [line for line in lines if not _FORCED.search(line.text)]
+    if keys:
+        return "%s (%d key%s)" % (path, len(keys), "" if len(keys) == 1 else "s")
+    if not lines and (context.text(path) or "").strip():
+        # Comments let nobody in, but image tests want the file to be empty or absent.
+        return "%s (comments only)" % path
+    return ""
 
 
 @CHECKS("ACC-02")
 def leftover_accounts(context: Context) -> Outcome:
-    """/etc/shadow and ~/.ssh/authorized_keys of every account but the one that the audit was started by."""
+    """/etc/shadow, /etc/passwd and the files that AuthorizedKeysFile names, but for who started the audit."""
     found: List[str] = []
     own: List[str] = []
     for line, name, field in context.shadow:
@@ -136,14 +206,21 @@ def leftover_accounts(context: Context) -> Outcome:
             text = "/etc/shadow:%d: %s has a password" % (line, name)
             (own if name == context.account else found).append(text)
     for account in context.accounts:
-        if "nologin" in account.shell or not account.home.startswith("/"):
-            continue
-        for text in authorized_keys(context, account.home):
-            text = "%s: %s" % (account.name, text)
-            if account.name == context.account:
-                own.append(text)
-            elif text not in found:
-                found.append(text)
+        if account.password and account.password[0] not in "x*!":
+            text = "/etc/passwd:%d: %s has a password" % (account.number, account.name)
+            (own if account.name == context.account else found).append(text)
+    owners: Dict[str, str] = {}
+    for account in sorted(context.accounts, key=lambda account: account.name != context.account):
+        if account.home.startswith("/"):
+            for path in key_files(context, account):
+                owners.setdefault(path, account.name)
+    # A home directory outlives its account.
+    for path in context.glob("/home/*/.ssh/authorized_keys", "/home/*/.ssh/authorized_keys2"):
+        owners.setdefault(path, "no account")
+    for path, name in owners.items():
+        text = keys_in(context, path)
+        if text:
+            (own if name == context.account else found).append("%s: %s" % (name, text))
     if found:
         return bad(join(found))
     if own and context.phase == "captured":

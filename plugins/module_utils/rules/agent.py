@@ -74,6 +74,8 @@ def agent_enabled(context: Context) -> Outcome:
         return bad("waagent is not installed")
     units = tuple(context.profile.units.get("agent", ())) + ("waagent.service", "walinuxagent.service")
     enabled = context.first_enabled(*units)
+    if enabled and context.exists("/var/lib/waagent/disable_agent"):
+        return bad("/var/lib/waagent/disable_agent switches the agent off")
     if enabled:
         return ok("%s is enabled" % enabled)
     return bad(join("%s is %s" % (unit, context.unit_state(unit)) for unit in sorted(set(units))))
@@ -133,6 +135,9 @@ def who_provisions(context: Context) -> Outcome:
     if reason:
         return na(reason)
     value = context.agent_options.get("Provisioning.Agent", "auto").lower()
+    if value == "none":
+        # The agent takes the word None for "not set".
+        value = "auto"
     text = shown(context, "Provisioning.Agent")
     active = cloud_init_enabled(context)
     if value == "disabled":
@@ -273,10 +278,10 @@ def log_collection(context: Context) -> Outcome:
 
 @CHECKS("AGENT-17")
 def executable(context: Context) -> Outcome:
-    """The mount options of the file system that holds /var/lib/waagent."""
+    """The options with which the file system of /var/lib/waagent is mounted, now and by /etc/fstab."""
     if context.agentless:
         return na("This image has no agent.")
-    mount = context.mount_of("/var/lib/waagent")
+    mount = context.options_of("/var/lib/waagent")
     if mount is None:
         return dunno("The file system of /var/lib/waagent was not found.")
     text = "%s on %s (%s)" % (mount.source, mount.target, ",".join(mount.options))

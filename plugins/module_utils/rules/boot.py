@@ -13,6 +13,8 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Callable, Dict, List, Sequence, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import shell_vars
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import grub2
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
     Outcome,
@@ -64,6 +66,18 @@ def _lacks(*wanted: str) -> Callable[[List[str]], str]:
     def wrong(arguments: List[str]) -> str:
         missing = [word for word in wanted if word not in arguments]
         return "no " + " ".join(missing) if missing else ""
+
+    return wrong
+
+
+def _last(key: str, value: str) -> Callable[[List[str]], str]:
+    """key=value, where of several the last counts."""
+
+    def wrong(arguments: List[str]) -> str:
+        found = [argument for argument in arguments if argument.startswith(key + "=")]
+        if not found:
+            return "no %s=%s" % (key, value)
+        return "" if found[-1] == "%s=%s" % (key, value) else found[-1]
 
     return wrong
 
@@ -140,7 +154,7 @@ def interface_names(context: Context) -> Outcome:
     """net.ifnames=0 on every boot entry, where the family's document asks for it."""
     if context.is_el(1, 6):
         return na("Enterprise Linux 6 knows no other interface names.")
-    return judge(context, _lacks("net.ifnames=0"), "net.ifnames=0")
+    return judge(context, _last("net.ifnames", "0"), "net.ifnames=0")
 
 
 @CHECKS("BOOT-06")
@@ -189,17 +203,27 @@ def misspelt(context: Context) -> Outcome:
 
 
 def grub_defaults(context: Context) -> Dict[str, Tuple[str, str]]:
-    """Variables of /etc/default/grub and its drop-ins, name to (value, evidence); a later file wins."""
-    found: Dict[str, Tuple[str, str]] = {}
-    for path in ["/etc/default/grub"] + context.glob("/etc/default/grub.d/*.cfg"):
+    """Variables of /etc/default/grub and, where the generator sources them, its drop-ins, as the shell sees them.
+
+    Name to (value, evidence); the evidence is the line that counts.
+    """
+    paths = [grub2.DEFAULTS]
+    tool = next((found for found in (context.host.which(name) for name in grub2.GENERATORS) if found), None)
+    if grub2.sources_drop_ins(context.host, context.family, tool):
+        paths += [path for path in context.glob(grub2.DROP_INS) if context.host.is_file(path)]
+    files = [shell_vars.parse(path, context.text(path) or "") for path in paths]
+    values = shell_vars.evaluate(files)
+    lines: Dict[str, str] = {}
+    for path in paths:
         for line in context.lines(path):
-            match = re.match(r"(?:export\s+)?(GRUB_\w+)=(.*)", line.text)
+            match = re.match(r"(?:export\s+)?(GRUB_\w+)\+?=", line.text)
             if match:
-                value = match.group(2).split(" #")[0].strip().strip("\"'")
-                before = found.get(match.group(1), ("", ""))[0]
-                value = re.sub(r"\$\{?%s\}?" % match.group(1), lambda _match, before=before: before, value)
-                found[match.group(1)] = (value, line.evidence)
-    return found
+                lines[match.group(1)] = line.evidence
+    return {
+        name: (shell_vars.text_of(cells), lines.get(name, "%s: %s" % (paths[0], name)))
+        for name, cells in values.items()
+        if name.startswith("GRUB_")
+    }
 
 
 def _uses_grub2(context: Context) -> bool:
@@ -229,8 +253,13 @@ def grub_serial(context: Context) -> Outcome:
         return bad("/etc/default/grub: " + join(wrong))
     for path in context.glob("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg"):
         text = context.text(path) or ""
-        if not re.search(r"^\s*(terminal_output|terminal_input|terminal)\b.*\bserial\b", text, re.MULTILINE):
-            return bad("%s was generated before: it has no terminal line with serial" % path)
+        for side in ("terminal_output", "terminal_input"):
+            # Of several lines the last counts: a custom script may have put the screen back.
+            lines = re.findall(r"^\s*(?:%s|terminal)\b(.*)" % side, text, re.MULTILINE)
+            if lines and "serial" not in lines[-1].split() and "--append" not in lines[-1].split():
+                return bad("%s: the last %s line is%s" % (path, side, lines[-1]))
+            if not lines and "menuentry" in text:
+                return bad("%s was generated before: it has no %s line with serial" % (path, side))
     return ok(join(values[name][1] for name in sorted(values) if "TERMINAL" in name or "SERIAL" in name))
 
 
@@ -261,7 +290,14 @@ def defaults_ask(context: Context) -> Outcome:
         both = [values[name] for name in ("GRUB_CMDLINE_LINUX", "GRUB_CMDLINE_LINUX_DEFAULT") if name in values]
         words = " ".join(value for value, _evidence in both).split()
         shown = join(evidence for _value, evidence in both) or "/etc/default/grub has no GRUB_CMDLINE_LINUX"
-        return ok(shown) if device in consoles(words) else bad("no console=%s: %s" % (device, shown))
+        if device not in consoles(words):
+            return bad("no console=%s: %s" % (device, shown))
+        # With entry files, kernel-install takes the arguments of the next kernel from here.
+        path = "/etc/kernel/cmdline"
+        text = context.text(path)
+        if text is not None and context.glob("/boot/loader/entries/*.conf") and device not in consoles(text.split()):
+            return bad("no console=%s: %s" % (device, quote(path, 1, text)))
+        return ok(shown)
     for path in ("/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"):
         text = context.text(path)
         if text is not None:

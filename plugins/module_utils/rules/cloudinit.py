@@ -70,6 +70,8 @@ def enabled(context: Context) -> Outcome:
         for unit in ("cloud-init-local.service", "cloud-config.service", "cloud-final.service")
         if unit not in there
     ]
+    if not {"cloud-init.service", "cloud-init-network.service"} & set(there):
+        missing.append("cloud-init.service (cloud-init-network.service)")
     if off or missing:
         return bad(
             join(
@@ -90,6 +92,14 @@ def datasource(context: Context) -> Outcome:
     reason = _absent(context)
     if reason:
         return na(reason)
+    broken = [path for path, text in files(context) if cloudinit_conf.looks_broken(text)]
+    if broken:
+        return bad("%s is no YAML, so that cloud-init leaves it out" % join(broken))
+    for name, arguments in context.command_lines:
+        for argument in arguments:
+            match = re.match(r"(?:ds|ci\.ds|ci\.datasource)=([^;:,]*)", argument)
+            if (match and match.group(1).lower() != "azure") or argument.startswith("ci.di.policy=disabled"):
+                return bad("%s: %s" % (name, argument))
     found = cloudinit_conf.effective_datasources(files(context))
     for line in context.lines("/etc/cloud/ds-identify.cfg"):
         match = re.match(r"(policy|datasource)\s*:\s*(.*)", line.text)
@@ -101,7 +111,7 @@ def datasource(context: Context) -> Outcome:
     if found is None:
         return bad("no file below /etc/cloud sets datasource_list")
     text = "%s: datasource_list: [ %s ]" % (found.path, ", ".join(found.names))
-    if [name.lower() for name in found.names] != ["azure"]:
+    if found.names != ["Azure"]:
         return bad(text)
     return ok(text) if found.one_line else bad(text + " over several lines, which ds-identify does not read")
 
@@ -193,18 +203,26 @@ def not_disabled(context: Context) -> Outcome:
     found = [cloudinit_conf.DISABLED_FILE] if context.exists(cloudinit_conf.DISABLED_FILE) else []
     for name, arguments in context.command_lines:
         found += ["%s: %s" % (name, argument) for argument in arguments if argument == "cloud-init=disabled"]
+    for folder in ("/etc/systemd/system-generators", "/run/systemd/system-generators"):
+        path = folder + "/cloud-init-generator"
+        if context.host.is_link(path) and context.host.readlink(path) == "/dev/null":
+            found.append("%s is masked: nothing starts cloud-init" % path)
     for unit in context.profile.units.get("cloud_init", ()) + ("cloud-init.target",):
         if context.unit_state(unit) == "masked":
             found.append("%s is masked" % unit)
     for line in context.lines("/etc/default/cloud-init") + context.lines("/etc/environment"):
         if "KERNEL_CMDLINE" in line.text and "cloud-init=disabled" in line.text:
             found.append(line.evidence)
-    return bad(join(found)) if found else ok("nothing disables cloud-init")
+    if found:
+        return bad(join(found))
+    if context.live:
+        context.all_entries_seen()
+    return ok("nothing disables cloud-init")
 
 
 @CHECKS("CINIT-11")
 def executable_tmp(context: Context) -> Outcome:
-    """The mount options of /tmp and /var/tmp, with cloud-init before 22.4."""
+    """The mount options of /tmp and /var/tmp, now and by /etc/fstab, with cloud-init before 22.4."""
     reason = _absent(context)
     if reason:
         return na(reason)
@@ -215,7 +233,7 @@ def executable_tmp(context: Context) -> Outcome:
         return na("cloud-init %s does not execute there." % ".".join(str(part) for part in number))
     found = []
     for path in ("/tmp", "/var/tmp"):
-        mount = context.mount_of(path)
+        mount = context.options_of(path)
         if mount is not None and "noexec" in mount.options:
             found.append("%s on %s (%s)" % (path, mount.target, ",".join(mount.options)))
     return bad(join(found)) if found else ok("/tmp and /var/tmp may execute programs")

@@ -45,17 +45,33 @@ UNIT_FOLDERS = (
 #: Generated units (systemd.generator(7)); cloud-init and getty are enabled this way.
 GENERATOR_FOLDERS = ("/run/systemd/generator.early", "/run/systemd/generator", "/run/systemd/generator.late")
 
+#: Where udev looks for rules, the strongest first (udev(7)).
+UDEV_FOLDERS = (
+    "/etc/udev/rules.d",
+    "/run/udev/rules.d",
+    "/usr/local/lib/udev/rules.d",
+    "/usr/lib/udev/rules.d",
+    "/lib/udev/rules.d",
+)
+
 _SECRETS = (
     # crypt(3) hashes, SAS signatures, private keys, URLs with a password, and Key=value forms of a secret
     (re.compile(r"\$(?:1|2[abxy]?|5|6|7|y|gy)\$[^\s:'\"]+"), "$…"),
     (re.compile(r"(?i)([?&;](?:sig|se|sp|sv|st|spr|sip)=)[^&\s'\"]+"), r"\1…"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.DOTALL), "(a private key)"),
     (re.compile(r"(?i)\b((?:ssh-(?:rsa|ed25519|dss)|ecdsa-sha2-\S+|sk-\S+))\s+[A-Za-z0-9+/=]{16,}"), r"\1 …"),
-    (re.compile(r"://[^/@\s:]+:[^/@\s]+@"), "://…@"),
+    (re.compile(r"://[^/@\s]+@"), "://…@"),
+    (re.compile(r"grub\.pbkdf2\.[A-Za-z0-9.]+"), "grub.pbkdf2.…"),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"), "(a token)"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 …"),
     (
-        re.compile(r"(?i)\b(\w*(?:passwd|password|secret|token|apikey|api_key|accountkey|sharedkey)\w*\s*[=:]\s*)\S+"),
+        re.compile(
+            r"(?i)([\w-]*(?:passwd|password|passphrase|secret|token|api[_-]?key|accountkey|sharedkey|access[_-]?key|credential)"
+            r"[\w-]*[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\S+)"
+        ),
         r"\1…",
     ),
+    (re.compile(r"(?i)((?:^|[\s,;])(?:pass|pwd|psk|wpa-psk)\s*=\s*)[^\s,]+"), r"\1…"),
 )
 
 
@@ -152,12 +168,14 @@ class Mount(NamedTuple):
 
 
 class Account(NamedTuple):
-    """One line of /etc/passwd."""
+    """One line of /etc/passwd, in line `number`."""
 
     name: str
     uid: int
     home: str
     shell: str
+    password: str
+    number: int
 
 
 class Image(NamedTuple):
@@ -266,6 +284,7 @@ class Context:
         self._provisioner = provisioner
         self._architecture = architecture
         self._memory: Dict[Any, Any] = {}
+        self._half_installed: Dict[str, str] = {}
 
     # -- memory ------------------------------------------------------------------------------------------------
 
@@ -514,8 +533,12 @@ class Context:
                     release = line[8:].strip()
                 elif line.startswith("Status:"):
                     state = line[7:].strip()
-            if name and state.endswith(" installed"):
+            words = state.split()
+            # "install ok triggers-pending" works; "install ok unpacked" was never set up.
+            if name and words[-1:] and (words[-1] == "installed" or words[-1].startswith("triggers-")):
                 found[name] = release
+            elif name and words[-1:] and words[-1] in ("unpacked", "half-configured", "half-installed"):
+                self._half_installed[name] = words[-1]
         rpm_folders = ("/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm")
         if any(self.host.is_dir(folder) and self.listdir(folder) for folder in rpm_folders) and self.has_command("rpm"):
             if self.live:
@@ -539,6 +562,14 @@ class Context:
         if not known:
             raise CannotLook("No package database was found (dpkg, rpm, pacman).")
         return found
+
+    def half_installed(self, *names: str) -> List[str]:
+        """Which of these packages dpkg has begun to install and not finished, as "name is half-configured"."""
+        return [
+            "%s is %s" % (name, self._half_installed[name])
+            for name in names
+            if name not in self.packages and name in self._half_installed
+        ]
 
     def installed(self, *names: str) -> Optional[str]:
         """The first of these packages that is installed, as "name version"; None where none is."""
@@ -632,6 +663,35 @@ class Context:
                 parts.append(self.text(dropin) or "")
         return "\n".join(parts)
 
+    # -- udev --------------------------------------------------------------------------------------------------
+
+    @property
+    def udev_rules(self) -> List[str]:
+        """The rules files that udev reads, in its order: of one name the strongest, masked and empty ones left out."""
+
+        def look() -> List[str]:
+            chosen: Dict[str, str] = {}
+            for folder in UDEV_FOLDERS:
+                for name in self.listdir(folder):
+                    if name.endswith(".rules"):
+                        chosen.setdefault(name, "%s/%s" % (folder, name))
+            return [chosen[name] for name in sorted(chosen) if not self._is_null(chosen[name])]
+
+        return self.remember("udev_rules", look)
+
+    def udev_lines(self, path: str) -> List[Line]:
+        """The rules of a file, each with its continued lines joined."""
+        found: List[Line] = []
+        open_line = False
+        for line in self.lines(path):
+            text = line.text
+            if open_line:
+                found[-1] = found[-1]._replace(text=found[-1].text + " " + text.rstrip("\\").strip())
+            else:
+                found.append(line._replace(text=text.rstrip("\\").strip()))
+            open_line = text.endswith("\\")
+        return found
+
     # -- mounts, disks -----------------------------------------------------------------------------------------
 
     @property
@@ -665,6 +725,28 @@ class Context:
                 best is None or len(base) >= len(best.target.rstrip("/"))
             ):
                 best = mount
+        return best
+
+    def options_of(self, path: str) -> Optional[Mount]:
+        """mount_of(), with the options that /etc/fstab gives the same file system for the next boot added."""
+        mount = self.mount_of(path)
+        if mount is None or not self.live:
+            return mount
+        best: Optional[Mount] = None
+        for line in self.lines("/etc/fstab"):
+            fields = line.text.split()
+            if len(fields) < 4 or not fields[1].startswith("/") or "noauto" in fields[3].split(","):
+                continue
+            base = fields[1].rstrip("/")
+            if (path == fields[1] or path.startswith(base + "/")) and (
+                best is None or len(base) >= len(best.target.rstrip("/"))
+            ):
+                best = Mount(fields[1], fields[3].split(","), fields[2], fields[0])
+        if best is None or len(best.target.rstrip("/")) < len(mount.target.rstrip("/")):
+            return mount
+        if best.target.rstrip("/") == mount.target.rstrip("/"):
+            return mount._replace(options=mount.options + [name for name in best.options if name not in mount.options])
+        # fstab names a mount point of its own for the path, which is not in use yet.
         return best
 
     def block_name(self, device: str) -> str:
@@ -744,15 +826,38 @@ class Context:
                         self.exists(base + "/modules.dep") or self.exists(base + "/modules.builtin")
                     ):
                         found.append(name)
-            bootable = [
-                name for name in found if self.glob("/boot/*-" + name) or self.exists("/lib/modules/%s/vmlinuz" % name)
-            ]
+            bootable = [name for name in found if self.has_kernel_image(name)]
             chosen = bootable or found
             if self.running_kernel in chosen:
                 chosen = [self.running_kernel] + [name for name in chosen if name != self.running_kernel]
             return chosen
 
         return self.remember("kernels", look)
+
+    def has_kernel_image(self, name: str) -> bool:
+        """Whether a kernel's own image is there; a removed package may leave its initramfs or configuration behind."""
+        literal = re.sub(r"([*?\[])", r"[\1]", name)
+        return bool(
+            self.glob(
+                "/boot/vmlinu[xz]-" + literal,
+                "/boot/vmlinux-%s.gz" % literal,
+                "/boot/[Ii]mage-" + literal,
+                "/lib/modules/%s/vmlinuz" % literal,
+                "/usr/lib/modules/%s/vmlinuz" % literal,
+                "/boot/*/%s/linux" % literal,
+                "/efi/*/%s/linux" % literal,
+                "/boot/efi/*/%s/linux" % literal,
+            )
+        )
+
+    def module_file_gone(self, kernel: str, name: str) -> bool:
+        """Whether modules.dep names a file for a driver that is not there."""
+        path = self.module(kernel, name)
+        if path is None or path == "built in":
+            return False
+        if path.startswith("/"):
+            return not self.exists(path)
+        return not any(self.exists("%s/%s/%s" % (base, kernel, path)) for base in ("/lib/modules", "/usr/lib/modules"))
 
     def module(self, kernel: str, name: str) -> Optional[str]:
         """Where a driver of a kernel is: "built in", its file below the module directory, or None."""
@@ -822,6 +927,11 @@ class Context:
         running = self.running_arguments
         return found + ([("/proc/cmdline", running)] if running is not None else [])
 
+    def all_entries_seen(self) -> None:
+        """Stop a check that would say "pass" by the running kernel's arguments alone: the entries must be readable."""
+        if not self.entries:
+            raise CannotLook("No boot entry was found.")
+
     @property
     def generator(self) -> str:
         """What makes the initramfs: dracut, initramfs-tools, mkinitrd, mkinitrd-suse; "" where unknown."""
@@ -830,9 +940,15 @@ class Context:
     @property
     def images(self) -> List[Image]:
         """The initramfs of every bootable kernel that has one."""
-        found = self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[1]
+        found = self.images_found
         if not found:
             raise CannotLook("No initramfs was found in /boot.")
+        return found
+
+    @property
+    def images_found(self) -> List[Image]:
+        """The same; [] where there is none."""
+        found = self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[1]
         return [Image(kernel, path, present) for kernel, path, present in found]
 
     # -- the agent ---------------------------------------------------------------------------------------------
@@ -881,7 +997,7 @@ class Context:
             for line in self.lines("/etc/passwd"):
                 fields = line.text.split(":")
                 if len(fields) >= 7 and fields[2].isdigit():
-                    found.append(Account(fields[0], int(fields[2]), fields[5], fields[6]))
+                    found.append(Account(fields[0], int(fields[2]), fields[5], fields[6], fields[1], line.number))
             return found
 
         return self.remember("accounts", look)

@@ -9,10 +9,13 @@ A check's docstring is printed in docs/rules.md as what the audit looks at.
 Private to the collection: its interface may change in any release.
 """
 
+import re
 from typing import List
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import fstab
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, fstab
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    UNIT_FOLDERS,
     Context,
     Outcome,
     Table,
@@ -31,8 +34,16 @@ FSTAB = "/etc/fstab"
 #: Sectors of 512 bytes before the first partition: 1 MiB (certification FAQ).
 FIRST_SECTOR = 2048
 
-#: File systems that live on a disk; everything else in the mount table is no partition.
-_DISK_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "jfs", "reiserfs", "bcachefs")
+#: What /etc/fstab mounts from a device that is no partition of the OS disk.
+_REMOVABLE = ("iso9660", "udf", "udf,iso9660", "auto", "swap")
+
+#: How /etc/fstab and root= name a logical volume.
+_LOGICAL_VOLUME = re.compile(
+    r"/dev/(mapper/|dm-\d|(?!disk/|mapper/|md/|md\d|block/|cciss/|mmcblk|nvme|loop)[^/]+/[^/]+$)"
+)
+
+#: Services that make or switch on swap of their own.
+_SWAP_UNITS = ("dphys-swapfile.service", "swapspace.service", "swapfile.service", "mkswap.service")
 
 #: Tags by which /etc/fstab can name a file system (fstab(5)).
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
@@ -54,8 +65,18 @@ def root_on_device_mapper(context: Context) -> Outcome:
     if mount is None:
         return dunno("The mount of / was not found.")
     if not context.live:
-        if mount.source.startswith(("/dev/mapper/", "/dev/dm-")):
+        if _LOGICAL_VOLUME.match(mount.source):
             return bad("%s mounts %s on /" % (FSTAB, mount.source))
+        try:
+            entries = context.entries
+        except AzurePrepError:
+            entries = []
+        for name, arguments in entries:
+            for argument in arguments:
+                if argument.startswith("rd.lvm.lv=") or (
+                    argument.startswith("root=") and _LOGICAL_VOLUME.match(argument[5:])
+                ):
+                    return bad("%s: %s" % (name, argument))
         if context.glob("/etc/lvm/backup/*"):
             return dunno(
                 "%s mounts %s on /, and the image holds volume groups (/etc/lvm/backup)." % (FSTAB, mount.source)
@@ -85,6 +106,10 @@ def active_swap(context: Context) -> List[str]:
             name = context.block_name(path)
         if name.startswith("zram"):
             continue
+        backing = (context.text("/sys/class/block/%s/loop/backing_file" % name) or "").strip() if name else ""
+        if backing:
+            mount = context.mount_of(backing)
+            name = context.block_name(mount.source) if mount else ""
         disks = context.disks_of(name)
         if not disks or disks & context.os_disks:
             found.append("/proc/swaps: %s (%s) on %s" % (path, kind, join(sorted(disks)) or "an unknown disk"))
@@ -104,11 +129,42 @@ def configured_swap(context: Context) -> List[str]:
             if disks and not disks & context.os_disks:
                 continue
         found.append(quote(FSTAB, entry.index + 1, parsed.lines[entry.index]))
-    for path in context.glob("/etc/systemd/system/*.swap", "/run/systemd/generator.late/*.swap"):
+    units = [folder + "/*.swap" for folder in UNIT_FOLDERS] + ["/run/systemd/generator.late/*.swap"]
+    for path in context.glob(*units):
         unit = path.rsplit("/", 1)[1]
-        if "zram" not in unit and (path.startswith("/run/") or context.unit_state(unit) == "enabled"):
+        what = [line.text[5:].strip() for line in context.lines(path) if line.text.startswith("What=")]
+        if unit.startswith("dev-zram") or any(name.startswith(_RESOURCE) for name in what):
+            continue
+        if path.startswith("/run/systemd/generator") or context.unit_state(unit) == "enabled":
             found.append("%s is started at boot" % path)
-    return found
+    for unit in _SWAP_UNITS:
+        if context.unit_state(unit) == "enabled":
+            found.append("%s is enabled" % unit)
+    for path in ("/etc/rc.local", "/etc/rc.d/rc.local"):
+        status = context.host.stat(path)
+        if status is not None and status.st_mode & 0o111:
+            found += [line.evidence for line in context.lines(path) if re.search(r"\bswapon\b", line.text)]
+    for path in context.glob("/etc/systemd/system/*.service"):
+        for line in context.lines(path):
+            if re.match(r"Exec\w+=.*\bswapon\b", line.text):
+                if context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
+                    found.append(line.evidence)
+    return found + _cloud_init_swap(context)
+
+
+def _cloud_init_swap(context: Context) -> List[str]:
+    """Evidence of `swap:` in cloud-init's configuration: at first boot it makes a swap file, /swap.img by default."""
+    found = ""
+    for path in cloudinit_conf.config_files(context.host):
+        value = cloudinit_conf.top_level(context.text(path) or "").get("swap")
+        if value is None:
+            continue
+        name = re.search(r"filename\s*:\s*[\"']?([^\s,\"'}]+)", value)
+        size = re.search(r"(?<!max)size\s*:\s*[\"']?(\w+)", value)
+        on = size is not None and size.group(1) != "0"
+        elsewhere = name is not None and name.group(1).startswith("/mnt/")
+        found = "%s: swap: makes %s" % (path, name.group(1) if name else "/swap.img") if on and not elsewhere else ""
+    return [found] if found else []
 
 
 @CHECKS("DISK-09")
@@ -134,7 +190,10 @@ def single_root(context: Context) -> Outcome:
     extra = []
     disks = context.os_disks if context.live else set()
     for mount in context.mounts:
-        if mount.fstype not in _DISK_FILE_SYSTEMS or (root is not None and mount.source == root.source):
+        named = mount.source.startswith("/dev/") or "=" in mount.source
+        if mount.fstype in _REMOVABLE or not named or (root is not None and mount.source == root.source):
+            continue
+        if not context.live and ("noauto" in mount.options or mount.source.startswith(_RESOURCE)):
             continue
         if mount.target in ("/", "/boot", "/boot/efi", "/efi"):
             continue
@@ -173,14 +232,44 @@ def fstab_names(context: Context) -> Outcome:
         line = quote(FSTAB, entry.index + 1, parsed.lines[entry.index])
         if fstab.is_volatile(entry.source) or entry.source.startswith(("/dev/disk/by-id/", "/dev/disk/by-path/")):
             wrong.append(line)
-        elif context.live and "nofail" not in entry.options and "noauto" not in entry.options:
+        elif (
+            context.live
+            and context.listdir("/dev/disk")
+            and "nofail" not in entry.options
+            and "noauto" not in entry.options
+        ):
             key, sep, value = entry.source.partition("=")
             folder = "/dev/disk/by-" + key.lower()
             value = value.strip("\"'").replace("/", "\\x2f").replace(" ", "\\x20")
-            known = context.listdir(folder) if sep and key.upper() in _TAGS else []
-            if known and value not in known:
+            if sep and key.upper() in _TAGS and value not in context.listdir(folder):
                 wrong.append(line + " names no existing file system")
+    known_lines = {entry.index for entry in parsed.entries}
+    for index, row in enumerate(parsed.lines):
+        if row.strip() and not row.lstrip().startswith("#") and index not in known_lines:
+            wrong.append(quote(FSTAB, index + 1, row) + " is no entry of fstab(5)")
+    for path in context.glob("/etc/systemd/system/*.mount"):
+        for item in context.lines(path):
+            if item.text.startswith("What=") and fstab.is_volatile(item.text[5:].strip()):
+                if context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
+                    wrong.append(item.evidence)
+    for item in context.lines("/etc/crypttab"):
+        if len(item.text.split()) > 1 and fstab.is_volatile(item.text.split()[1]):
+            wrong.append(item.evidence)
+    wrong += _findmnt(context) if not wrong else []
     return bad(join(wrong)) if wrong else ok("%s: %d entries, all by a lasting name" % (FSTAB, len(parsed.entries)))
+
+
+def _findmnt(context: Context) -> List[str]:
+    """What `findmnt --verify` objects to, where it knows that option; warnings do not count."""
+    if not context.live or not context.has_command("findmnt"):
+        return []
+    result = context.run("findmnt", "--verify")
+    text = result.stdout + result.stderr
+    counted = re.search(r"(\d+) parse errors?, (\d+) errors?", text)
+    if counted is None or not int(counted.group(1)) + int(counted.group(2)):
+        return []
+    lines = [line.strip() for line in text.split("\n") if line.strip().startswith(("[E]", "parse error"))]
+    return ["findmnt --verify: %s" % join(lines or [counted.group()], 3)]
 
 
 @CHECKS("DISK-13")
@@ -188,7 +277,8 @@ def root_argument(context: Context) -> Outcome:
     """root= of every boot entry, and of the running kernel."""
     wrong = []
     seen = []
-    for name, arguments in context.command_lines:
+    lines = context.command_lines
+    for name, arguments in lines:
         for argument in arguments:
             if argument.startswith("root="):
                 value = argument[5:]
@@ -199,6 +289,7 @@ def root_argument(context: Context) -> Outcome:
         return bad(join(wrong))
     if not seen:
         return dunno("No boot entry has a root= argument.")
+    context.all_entries_seen()
     return ok("root=" + join(sorted(set(seen))))
 
 
@@ -235,7 +326,26 @@ def fallback_loader(context: Context) -> Outcome:
                 for name in context.listdir("%s/%s/%s" % (base, top, middle)):
                     path = "%s/%s/%s/%s" % (base, top, middle, name)
                     if name.lower() == wanted and context.size(path) > 0:
-                        return ok(path)
+                        return _loader(context, path)
     if not folders:
         return dunno("No EFI partition is mounted on /boot/efi, /efi or /boot.")
     return bad("EFI/BOOT/%s is missing on the EFI partition" % wanted.upper())
+
+
+def _loader(context: Context, path: str) -> Outcome:
+    """A fallback loader: a PE program; a shim with what it loads beside it (GRUB, or its own fallback program)."""
+    try:
+        content = context.host.read_bytes(path)
+    except PermissionError:
+        return dunno("%s may be read by root only; run the audit with become." % path)
+    if content[:2] != b"MZ":
+        return bad("%s is no EFI program" % path)
+    suffix = "aa64" if path.lower().endswith("aa64.efi") else "x64"
+    second = ("grub%s.efi" % suffix, "fb%s.efi" % suffix)
+    if second[0].encode("utf-16-le") in content:
+        folder = path.rsplit("/", 1)[0]
+        beside = [name for name in context.listdir(folder) if name.lower() in second]
+        if not beside:
+            return bad("%s is a shim, and neither %s is beside it" % (path, " nor ".join(second)))
+        return ok("%s, a shim with %s" % (path, join(beside)))
+    return ok(path)

@@ -15,6 +15,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
     Outcome,
     Table,
     bad,
+    dunno,
     join,
     na,
     ok,
@@ -48,14 +49,36 @@ GENERATORS = {
 
 
 def _drivers(context: Context, rule: str) -> Outcome:
+    images = context.images_found
+    bare = without_image(context, images)
+    if not images and not bare:
+        return _no_image(context)
     made_by = context.generator
     known = [name for names in GENERATORS.values() for name in names]
     if (made_by if made_by in known else "") not in GENERATORS[rule]:
         return na("The initramfs is made by %s." % (made_by or "an unknown generator"))
-    missing = lacking(context, context.images, list(NEEDED))
-    if missing:
-        return bad("missing: " + join(missing))
-    return ok("%s in or built into %s" % (join(NEEDED), join(image.path for image in context.images)))
+    missing = lacking(context, images, list(NEEDED))
+    if missing or bare:
+        return bad(join((["missing: " + join(missing)] if missing else []) + bare))
+    return ok("%s in or built into %s" % (join(NEEDED), join(image.path for image in images)))
+
+
+def without_image(context: Context, images: List[Image]) -> List[str]:
+    """Evidence of the kernels that boot without an initramfs and have not all of NEEDED built in."""
+    found = []
+    for kernel in context.kernels:
+        if kernel in [image.kernel for image in images] or not context.has_kernel_image(kernel):
+            continue
+        missing = [name for name in NEEDED if context.module(kernel, name) != "built in"]
+        if missing:
+            found.append("%s has no initramfs, and %s is not built in" % (kernel, join(missing)))
+    return found
+
+
+def _no_image(context: Context) -> Outcome:
+    if not any(context.has_kernel_image(kernel) for kernel in context.kernels):
+        return dunno("No kernel and no initramfs was found in /boot.")
+    return ok("no initramfs; %s built into %s" % (join(NEEDED), join(context.kernels)))
 
 
 @CHECKS("INIT-01")

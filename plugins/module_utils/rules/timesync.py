@@ -7,6 +7,7 @@
 Private to the collection: its interface may change in any release.
 """
 
+import re
 from typing import List, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import chrony_conf
@@ -21,7 +22,6 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
     ok,
     version,
 )
-from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.network import UDEV_FOLDERS
 
 CHECKS = Table()
 
@@ -64,25 +64,35 @@ def host_clock(context: Context) -> Outcome:
     numbered = [line.evidence for entry, line in found if chrony_conf.is_numbered_clock(entry)]
     if numbered:
         return bad(join(numbered) + ": with accelerated networking this may be the network card's clock")
-    clocks = [line.evidence for entry, line in found if chrony_conf.is_hyperv_clock(entry)]
+    clocks = [
+        line.evidence
+        for entry, line in found
+        if chrony_conf.is_hyperv_clock(entry) and "noselect" not in [word.lower() for word in entry.words]
+    ]
     if not clocks:
         return bad("no refclock PHC /dev/ptp_hyperv in chrony's configuration")
     if context.first_enabled("chronyd.service", "chrony.service") is None:
         return bad("chrony's service is not enabled")
+    steps = [(entry.words, line) for entry, line in found if entry.words[0] == "makestep"]
+    if not steps:
+        return bad("no makestep in chrony's configuration: a clock that is far off is only slewed")
+    words, line = steps[-1]
+    if len(words) < 3 or not words[2].startswith("-"):
+        return bad("%s: only the first updates may step the clock, not one after a pause of the VM" % line.evidence)
     return ok(join(clocks))
 
 
 @CHECKS("TIME-02")
 def clock_name(context: Context) -> Outcome:
     """A udev rule that makes the link ptp_hyperv for the clock named hyperv."""
-    for folder in UDEV_FOLDERS:
-        for name in context.listdir(folder):
-            if not name.endswith(".rules") or not (
-                "ptp" in name or "udev-default" in name or "hyperv" in name or "azure" in name
-            ):
-                continue
-            for line in context.lines("%s/%s" % (folder, name)):
-                if "ptp_hyperv" in line.text and "hyperv" in line.text.replace("ptp_hyperv", ""):
+    for path in context.udev_rules:
+        name = path.rsplit("/", 1)[1]
+        # The vendors' other files are many and have nothing to do with clocks.
+        if path.startswith("/etc/") or any(word in name for word in ("ptp", "udev-default", "hyperv", "azure")):
+            for line in context.udev_lines(path):
+                if re.search(r'SYMLINK\s*\+?=\s*"[^"]*\bptp_hyperv\b', line.text) and re.search(
+                    r'clock_name\}\s*==\s*"hyperv"', line.text
+                ):
                     return ok(line.evidence)
     return bad("no udev rule makes /dev/ptp_hyperv")
 
@@ -97,6 +107,13 @@ def one_service(context: Context) -> Outcome:
     for line in context.lines("/etc/adjtime"):
         if line.text == "LOCAL":
             wrong.append(line.evidence)
+    others = [
+        unit
+        for unit in ("ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service")
+        if context.unit_state(unit) == "enabled"
+    ]
+    if chrony and others:
+        wrong.append("%s is enabled beside %s" % (join(others), chrony))
     if wrong:
         return bad(join(wrong))
     service = chrony or context.first_enabled(

@@ -96,6 +96,7 @@ def kernel(version: str = KERNEL) -> Files:
         f"/lib/modules/{version}/modules.builtin": "kernel/fs/ext4/ext4.ko\n",
         f"/boot/vmlinuz-{version}": "",
         f"/boot/config-{version}": "CONFIG_WATCHDOG=y\nCONFIG_CIFS=m\n",
+        **{f"/lib/modules/{version}/{name}": "" for name in _MODULES},
     }
 
 
