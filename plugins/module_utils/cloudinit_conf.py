@@ -117,12 +117,11 @@ def looks_broken(text: str) -> bool:
             return True
         if line.startswith(("%", "---", "...")):
             continue
-        if line[0] not in " -]}[{\"'" and not depth:
-            if not re.match(r"[^\s:#][^:]*:(\s|$)", line):
-                return True
+        if line[0] not in " -]}[{\"'" and not depth and not re.match(r"[^\s:#][^:]*:(\s|$)", line):
+            return True
         bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'", "", line)
         bare = re.sub(r"(^|\s)#.*", "", bare)
-        if re.search(r"[:-]\s+[|>][+-]?\d?\s*$", bare):
+        if re.search(r"[:-]\s+(?:[&!]\S+\s+)*[|>][+-]?\d?\s*$", bare):
             # A block of literal text follows.
             inside_text = True
             continue

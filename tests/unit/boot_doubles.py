@@ -196,7 +196,9 @@ def newc(files: dict[str, bytes]) -> bytes:
         result += b"\0" * (-len(result) % 4)
         return result + data + b"\0" * (-len(data) % 4)
 
-    return b"".join(member(name, data) for name, data in files.items()) + member("TRAILER!!!", b"", 0)
+    # Scripts are run, everything else here is only read.
+    modes = {name: 0o100755 if name.startswith("scripts/") else 0o100644 for name in files}
+    return b"".join(member(name, data, modes[name]) for name, data in files.items()) + member("TRAILER!!!", b"", 0)
 
 
 MARKER_FILES = {

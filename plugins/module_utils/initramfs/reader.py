@@ -23,7 +23,7 @@ import struct
 import subprocess
 import threading
 import zlib
-from typing import BinaryIO, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import BinaryIO, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
@@ -50,6 +50,9 @@ _MODULE = re.compile(r"(?:usr/)?lib/modules/([^/]+)/(?:.*/)?([^/]+)\.ko(?:\.(?:g
 #: Red Hat's mkinitrd (release 5) puts modules flat into /lib.
 _FLAT_MODULE = re.compile(r"lib/([^/]+)\.ko(?:\.gz)?$")
 
+#: initramfs-tools' hooks into the boot; the file ORDER beside them is none.
+_SCRIPT = re.compile(r"scripts/((?:init|local|nfs)-[\w-]+/(?!ORDER$)[^/]+)$")
+
 #: Files by which a generator's images are known.
 _MARKERS = (
     (re.compile(r"(?:usr/)?lib/dracut(?:/|$)|dracut-state\.sh$|(?:usr/)?(?:s?bin)/dracut-"), "dracut"),
@@ -61,11 +64,15 @@ _MARKERS = (
 
 
 class Content(NamedTuple):
-    """What an image holds: module names (with underscores) by kernel release ("" where flat), and who made it."""
+    """What an image holds: module names (with underscores) by kernel release ("" where flat), and who made it.
+
+    scripts: the executable boot scripts of initramfs-tools, as "init-top/udev".
+    """
 
     modules: Dict[str, Set[str]]
     generator: str
     compression: List[str]
+    scripts: FrozenSet[str] = frozenset()
 
     def of(self, version: str) -> Set[str]:
         """The modules that a kernel of this release can load from the image."""
@@ -93,6 +100,7 @@ class _Cpio:
         self.archives = 0
         self.modules: Dict[str, Set[str]] = {}
         self.markers: Set[str] = set()
+        self.scripts: Set[str] = set()
         self.total = 0
 
     def feed(self, data: bytes, stop_after_trailer: bool = False) -> int:
@@ -165,6 +173,9 @@ class _Cpio:
                 match = _FLAT_MODULE.match(name)
                 if match:
                     self.modules.setdefault("", set()).add(normalise(match.group(1)))
+        script = _SCRIPT.match(name)
+        if script and mode & 0o100 and kind in (TYPE_FILE, TYPE_LINK):
+            self.scripts.add(script.group(1))
         for pattern, generator in _MARKERS:
             if pattern.match(name):
                 self.markers.add(generator)
@@ -568,4 +579,4 @@ def read(stream: BinaryIO, source: str, start_command: Starter) -> Content:
     if not compression:
         raise AzurePrepError("%s is empty." % source)
     generator = next((name for _pattern, name in _MARKERS if name in cpio.markers), "")
-    return Content(cpio.modules, generator, compression)
+    return Content(cpio.modules, generator, compression, frozenset(cpio.scripts))

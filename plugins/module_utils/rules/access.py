@@ -107,10 +107,12 @@ def keep_alive(context: Context) -> Outcome:
     for directive in directives:
         if directive.keyword == "match":
             criteria = directive.value
-        elif directive.keyword == "clientaliveinterval" and directive.in_match and matches_everybody(criteria):
-            if not ALIVE_LOW <= seconds(directive.value.split("#")[0].strip()) <= ALIVE_HIGH:
-                line = "ClientAliveInterval %s" % directive.value
-                return bad("%s, below Match %s" % (quote(directive.path, directive.index + 1, line), criteria))
+            continue
+        if directive.keyword != "clientaliveinterval" or not directive.in_match or not matches_everybody(criteria):
+            continue
+        if not ALIVE_LOW <= seconds(directive.value.split("#")[0].strip()) <= ALIVE_HIGH:
+            line = "ClientAliveInterval %s" % directive.value
+            return bad("%s, below Match %s" % (quote(directive.path, directive.index + 1, line), criteria))
     return ok(where)
 
 
@@ -160,7 +162,7 @@ def password_kinds(context: Context) -> Dict[str, str]:
 
 
 def key_patterns(context: Context) -> List[str]:
-    """AuthorizedKeysFile as sshd reads it (every value, of Match blocks too), with the names that sshd falls back to."""
+    """AuthorizedKeysFile as sshd reads it (every value, of Match blocks too), with the names it falls back to."""
     found = [".ssh/authorized_keys", ".ssh/authorized_keys2"]
     for directive in sshd_config.flatten_host(context.host):
         if directive.keyword == "authorizedkeysfile":

@@ -15,6 +15,7 @@ from typing import Callable, Dict, List, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import shell_vars
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import grub2
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
     Outcome,
@@ -138,7 +139,7 @@ def early_console(context: Context) -> Outcome:
 
 @CHECKS("BOOT-04")
 def root_delay(context: Context) -> Outcome:
-    """rootdelay= of at least 300 seconds on every boot entry."""
+    """rootdelay= of at least 300 seconds on every boot entry; whether initramfs-tools would sleep for all of it."""
 
     def wrong(arguments: List[str]) -> str:
         values = [argument[10:] for argument in arguments if argument.startswith("rootdelay=")]
@@ -146,7 +147,27 @@ def root_delay(context: Context) -> Outcome:
             return "no rootdelay=300"
         return "" if values[-1].isdigit() and int(values[-1]) >= 300 else "rootdelay=" + values[-1]
 
-    return judge(context, wrong, "rootdelay")
+    found = judge(context, wrong, "rootdelay")
+    sleeping = sleeping_images(context) if found.status == "pass" else []
+    if sleeping:
+        text = "%s; but initramfs-tools sleeps for all of it at every boot: %s without the scripts against that"
+        return ok(text % (found.evidence, join(sleeping)))
+    return found
+
+
+#: What the collection puts into initramfs-tools' images so that rootdelay= is a limit and no sleep.
+DELAY_SCRIPTS = ("init-top/azure-rootdelay-off", "init-premount/azure-rootdelay-on")
+
+
+def sleeping_images(context: Context) -> List[str]:
+    """The images of initramfs-tools that lack one of the scripts without which rootdelay= is slept in full."""
+    try:
+        if context.generator != "initramfs-tools":
+            return []
+        return [image.path for image in context.images_found if not set(DELAY_SCRIPTS) <= image.scripts]
+    except AzurePrepError:
+        # The images may be read by root only; the arguments are judged without them.
+        return []
 
 
 @CHECKS("BOOT-05")

@@ -35,8 +35,8 @@ def entries(host: Host) -> List[Tuple[str, List[str]]]:
     return found
 
 
-def initramfs(host: Host) -> Tuple[str, List[Tuple[str, str, FrozenSet[str]]]]:
-    """(generator, [(kernel, image, modules in it)]) of every bootable kernel that has an image; "" without one.
+def initramfs(host: Host) -> Tuple[str, List[Tuple[str, str, FrozenSet[str], FrozenSet[str]]]]:
+    """(generator, [(kernel, image, modules in it, scripts in it)]) of every bootable kernel that has an image; or "".
 
     Decompressors are this machine's own: nothing of a mounted image is executed. AzurePrepError where an image
     cannot be read as one.
@@ -54,7 +54,7 @@ def initramfs(host: Host) -> Tuple[str, List[Tuple[str, str, FrozenSet[str]]]]:
             raise AzurePrepError("%s may be read by root only; run the audit with become." % kernel.image)
         except OSError as exc:
             raise AzurePrepError("Cannot read the image %s: %s." % (kernel.image, exc.strerror or exc))
-        found.append((kernel.version, kernel.image, frozenset(content.of(kernel.version))))
+        found.append((kernel.version, kernel.image, frozenset(content.of(kernel.version)), content.scripts))
         images.append(KernelImage(kernel.version, kernel.kernel, kernel.image, [], [], [], [], "", content.generator))
     generator = detect(host, images)
     name = generator.name if generator is not None else next((i.generator for i in images if i.generator), "")

@@ -11,9 +11,11 @@ Private to the collection: its interface may change in any release.
 """
 
 import os
+import stat as stat_module
 from typing import List
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
+    CannotLook,
     Context,
     Outcome,
     Table,
@@ -28,6 +30,19 @@ CHECKS = Table()
 
 #: How deep below a home directory a history is looked for.
 HISTORY_DEPTH = 12
+
+#: Histories by their whole name, besides .*_history: less, vim and viminfo repeat what was typed too.
+_HISTORIES = (".history", ".zhistory", ".histfile", ".lesshst", ".viminfo", ".Rhistory", ".octave_hist")
+
+#: Histories below a directory of their program: name to the end of the directory.
+_INNER_HISTORIES = {
+    "fish_history": "/fish",
+    "history": "/zsh",
+    "history.txt": "/nushell",
+    "xonsh-history.sqlite": "/xonsh",
+    "history.sqlite": "/.ipython/profile_default",
+    "python_history": "/.local/state",
+}
 
 #: Homes of system accounts that are no homes: only the directory itself is looked at.
 _SYSTEM_HOMES = ("/", "/bin", "/sbin", "/dev", "/usr", "/var", "/etc", "/proc", "/sys", "/run", "/lib", "/boot")
@@ -68,41 +83,65 @@ def agent_log(context: Context) -> Outcome:
     return _gone(context, context.glob("/var/log/waagent.log*"), "no log of the agent")
 
 
-def histories(context: Context, home: str) -> List[str]:
-    """Shell histories below a home directory that are not empty, with their size."""
+def is_history(folder: str, name: str) -> bool:
+    """Whether a file remembers what was typed into a shell, a database client or an interpreter."""
+    if name in _HISTORIES or (name.startswith(".") and name.endswith(("sh_history", "_history"))):
+        return True
+    inner = _INNER_HISTORIES.get(name)
+    return inner is not None and folder.endswith(inner)
+
+
+def histories(context: Context, home: str, denied: List[str]) -> List[str]:
+    """Histories below a home directory that are not empty, with their size; `denied` gets what cannot be read."""
     found = []
     real = context.host.path(home)
     depth = 0 if (home.rstrip("/") or "/") in _SYSTEM_HOMES else HISTORY_DEPTH
     if os.path.isdir(real) and not os.access(real, os.R_OK | os.X_OK):
         context.listdir(home)
-    for folder, folders, names in os.walk(real):
+
+    def cannot(exc: OSError) -> None:
+        if isinstance(exc, PermissionError):
+            denied.append(context.host.inside(str(exc.filename)))
+
+    for folder, folders, names in os.walk(real, onerror=cannot):
         below = os.path.relpath(folder, real).count("/") + 1 if folder != real else 0
         if below >= depth:
             folders[:] = []
         for name in names:
-            if name == ".history" or (name.startswith(".") and name.endswith("sh_history")):
+            if is_history(folder, name):
                 path = os.path.join(folder, name)
-                size = os.lstat(path).st_size
-                if size and not os.path.islink(path):
-                    found.append("%s (%d bytes)" % (context.host.inside(path), size))
+                # A link to /dev/null is how a history is switched off; one to a file is a history elsewhere.
+                target = context.host.path(context.host.inside(path))
+                try:
+                    status = os.stat(target)
+                except OSError:
+                    continue
+                if status.st_size and stat_module.S_ISREG(status.st_mode):
+                    found.append("%s (%d bytes)" % (context.host.inside(path), status.st_size))
     return found
 
 
 @CHECKS("CLEAN-07")
 def shell_history(context: Context) -> Outcome:
-    """.bash_history, .*sh_history and .history of every account with a shell: absent or 0 bytes."""
+    """Histories of shells, database clients and interpreters in every home: absent or 0 bytes."""
     found: List[str] = []
     own: List[str] = []
-    for account in context.accounts:
-        if account.shell.endswith("sh") and account.home.startswith("/"):
-            for text in histories(context, account.home):
-                if account.name == context.account:
-                    own.append(text)
-                elif text not in found:
-                    found.append(text)
+    denied: List[str] = []
+    homes = {account.home.rstrip("/"): account.name for account in context.accounts if account.shell.endswith("sh")}
+    mine = [account.home.rstrip("/") for account in context.accounts if account.name == context.account]
+    # A home directory outlives its account, and an account its shell.
+    for path in ["/root"] + context.glob("/home/*"):
+        homes.setdefault(path, "")
+    for home in homes:
+        if home.startswith("/") and (home in _SYSTEM_HOMES or context.host.is_dir(home)):
+            texts = histories(context, home, denied)
+            target = own if home in mine else found
+            target += [text for text in texts if text not in target]
     found = [text for text in found if text not in own]
     if found:
         return bad(join(found))
+    if denied:
+        raise CannotLook("%s may be read by root only; run the audit with become." % join(denied, 3))
     if own and context.phase == "captured":
         return bad(join(own))
     if own:
@@ -110,14 +149,20 @@ def shell_history(context: Context) -> Outcome:
     return ok("no shell history")
 
 
+#: Directories below /var/log that are judged one by one.
+_LOG_FOLDERS = ("/var/log/journal/", "/var/log/installer/", "/var/log/anaconda/")
+
+
 @CHECKS("CLEAN-08")
 def logs(context: Context) -> Outcome:
-    """The system log, login records, the journal, the installers' logs, /tmp and /var/tmp."""
-    found = [
-        path
-        for path in ("/var/log/syslog", "/var/log/messages", "/var/log/wtmp", "/var/log/btmp")
-        if context.size(path)
-    ]
+    """What is not empty below /var/log, the journal, the installers' logs, /tmp and /var/tmp."""
+    found = []
+    for folder, _folders, names in os.walk(context.host.path("/var/log")):
+        for name in sorted(names):
+            path = context.host.inside(os.path.join(folder, name))
+            # A README is part of its package; the journal and the installers' logs follow.
+            if name != "README" and not path.startswith(_LOG_FOLDERS) and not context.host.is_link(path):
+                found += [path] if context.size(path) else []
     found += context.glob(
         "/var/log/journal/*/*", "/var/log/installer/*", "/var/log/anaconda/*", "/root/anaconda-ks.cfg"
     )
@@ -147,6 +192,9 @@ def leases(context: Context) -> Outcome:
         "/var/lib/NetworkManager/*.lease",
         "/var/lib/wicked/lease-*",
         "/var/lib/systemd/network/*.lease",
+        "/var/lib/dhcp3/*.lease*",
+        "/var/lib/dhcpcd5/*.lease*",
+        "/var/db/dhcpcd/*.lease*",
     )
     return _gone(context, found, "no DHCP lease")
 
@@ -168,7 +216,7 @@ def generated_network(context: Context) -> Outcome:
 
 @CHECKS("CLEAN-13")
 def secrets(context: Context) -> Outcome:
-    """Random seeds, systemd's credential secret, NetworkManager's secret key, iSCSI and NVMe identities."""
+    """Random seeds, secrets of services, iSCSI and NVMe identities, old copies of the password files."""
     found = [
         path
         for path in (
@@ -177,6 +225,11 @@ def secrets(context: Context) -> Outcome:
             "/var/lib/NetworkManager/secret_key",
             "/etc/nvme/hostid",
             "/etc/nvme/hostnqn",
+            "/etc/iscsi/initiatorname.iscsi",
+            "/etc/shadow-",
+            "/etc/gshadow-",
+            "/var/backups/shadow.bak",
+            "/var/backups/gshadow.bak",
         )
         if context.exists(path)
     ]

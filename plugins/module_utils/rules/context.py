@@ -66,8 +66,8 @@ _SECRETS = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), r"\1 …"),
     (
         re.compile(
-            r"(?i)([\w-]*(?:passwd|password|passphrase|secret|token|api[_-]?key|accountkey|sharedkey|access[_-]?key|credential)"
-            r"[\w-]*[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|\S+)"
+            r"(?i)\b([\w-]*(?:passwd|password|passphrase|secret|token|api[_-]?key|accountkey|sharedkey|access[_-]?key|credential)"
+            r"[\w-]*[\"']?\s*[=:]\s*)(?!(?:[yn]|yes|no|none|true|false|on|off)(?:$|[\s,\"']))(?:\"[^\"]*\"|'[^']*'|\S+)"
         ),
         r"\1…",
     ),
@@ -115,7 +115,8 @@ def redact(text: str) -> str:
 
 def shorten(text: str, limit: int = EVIDENCE_LIMIT) -> str:
     """One line of printable characters, at most `limit` of them, secrets taken out."""
-    line = redact(text)
+    # Far more than is shown, so that no pattern of a secret is cut in two, and no endless line costs time.
+    line = redact(text[: 8 * max(limit, EVIDENCE_LIMIT)])
     line = " ".join(line.split())
     line = "".join(char if char.isprintable() else "?" for char in line)
     return line if len(line) <= limit else line[: limit - 1] + "…"
@@ -179,11 +180,12 @@ class Account(NamedTuple):
 
 
 class Image(NamedTuple):
-    """The initramfs of one kernel: its file, and the modules in it (names with underscores)."""
+    """The initramfs of one kernel: its file, the modules in it (names with underscores), initramfs-tools' scripts."""
 
     kernel: str
     path: str
     present: FrozenSet[str]
+    scripts: FrozenSet[str] = frozenset()
 
 
 class ReadOnlyHost(Host):
@@ -949,7 +951,7 @@ class Context:
     def images_found(self) -> List[Image]:
         """The same; [] where there is none."""
         found = self.remember("initramfs", lambda: boot_sources.initramfs(self.host))[1]
-        return [Image(kernel, path, present) for kernel, path, present in found]
+        return [Image(*item) for item in found]
 
     # -- the agent ---------------------------------------------------------------------------------------------
 

@@ -38,9 +38,7 @@ FIRST_SECTOR = 2048
 _REMOVABLE = ("iso9660", "udf", "udf,iso9660", "auto", "swap")
 
 #: How /etc/fstab and root= name a logical volume.
-_LOGICAL_VOLUME = re.compile(
-    r"/dev/(mapper/|dm-\d|(?!disk/|mapper/|md/|md\d|block/|cciss/|mmcblk|nvme|loop)[^/]+/[^/]+$)"
-)
+_LOGICAL_VOLUME = re.compile(r"/dev/(mapper/|dm-\d|(?!disk/|md/|block/|cciss/)[^/]+/[^/]+$)")
 
 #: Services that make or switch on swap of their own.
 _SWAP_UNITS = ("dphys-swapfile.service", "swapspace.service", "swapfile.service", "mkswap.service")
@@ -145,10 +143,9 @@ def configured_swap(context: Context) -> List[str]:
         if status is not None and status.st_mode & 0o111:
             found += [line.evidence for line in context.lines(path) if re.search(r"\bswapon\b", line.text)]
     for path in context.glob("/etc/systemd/system/*.service"):
-        for line in context.lines(path):
-            if re.match(r"Exec\w+=.*\bswapon\b", line.text):
-                if context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
-                    found.append(line.evidence)
+        lines = [line for line in context.lines(path) if re.match(r"Exec\w+=.*\bswapon\b", line.text)]
+        if lines and context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
+            found += [line.evidence for line in lines]
     return found + _cloud_init_swap(context)
 
 
@@ -248,10 +245,10 @@ def fstab_names(context: Context) -> Outcome:
         if row.strip() and not row.lstrip().startswith("#") and index not in known_lines:
             wrong.append(quote(FSTAB, index + 1, row) + " is no entry of fstab(5)")
     for path in context.glob("/etc/systemd/system/*.mount"):
-        for item in context.lines(path):
-            if item.text.startswith("What=") and fstab.is_volatile(item.text[5:].strip()):
-                if context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
-                    wrong.append(item.evidence)
+        what = [item for item in context.lines(path) if item.text.startswith("What=")]
+        volatile = bool(what) and fstab.is_volatile(what[-1].text[5:].strip())
+        if volatile and context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
+            wrong.append(what[-1].evidence)
     for item in context.lines("/etc/crypttab"):
         if len(item.text.split()) > 1 and fstab.is_volatile(item.text.split()[1]):
             wrong.append(item.evidence)

@@ -30,12 +30,10 @@ CHECKS = Table()
 #: Timeout that remote NVMe wants (seconds).
 NVME_TIMEOUT = "nvme_core.io_timeout=240"
 
-_UTILS_RULES = ("/usr/lib/udev/rules.d/80-azure-disk.rules", "/lib/udev/rules.d/80-azure-disk.rules")
-
 
 def has_vm_utils(context: Context) -> bool:
-    """Whether azure-vm-utils is there, as a package or as its files."""
-    return any(context.exists(path) for path in _UTILS_RULES)
+    """Whether azure-vm-utils' rules are there and not masked."""
+    return any(path.endswith("/80-azure-disk.rules") for path in context.udev_rules)
 
 
 def _asked(context: Context, feature: str) -> bool:
@@ -115,11 +113,7 @@ def vm_utils(context: Context) -> Outcome:
 @CHECKS("NVME-08")
 def storage_rules(context: Context) -> Outcome:
     """66-azure-storage.rules of the agent (or azure-vm-utils' rules) where the agent is installed."""
-    found = context.glob(
-        "/etc/udev/rules.d/66-azure-storage.rules",
-        "/usr/lib/udev/rules.d/66-azure-storage.rules",
-        "/lib/udev/rules.d/66-azure-storage.rules",
-    )
+    found = [path for path in context.udev_rules if path.endswith("/66-azure-storage.rules")]
     if found:
         return ok(found[0])
     if has_vm_utils(context):

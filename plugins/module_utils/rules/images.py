@@ -25,6 +25,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.packages impo
     apt_sources,
     enabled_repositories,
     python_version,
+    refreshed_repositories,
+    repositories,
+    repository_names,
 )
 
 CHECKS = Table()
@@ -82,8 +85,12 @@ def program(context: Context) -> Outcome:
     found = programs(context)
     if not found:
         return bad("%s has no ExecStart" % UNIT)
-    missing = [path for path in found if not context.exists(path)]
-    return bad(join("%s does not exist" % path for path in missing)) if missing else ok(join(found))
+    missing = ["%s does not exist" % path for path in found if not context.exists(path)]
+    for match in re.finditer(r"^ExecStart=[-@:+!]*(/\S+)", context.unit_text(UNIT), re.MULTILINE):
+        status = context.host.stat(match.group(1))
+        if status is not None and not status.st_mode & 0o111:
+            missing.append("%s may not be executed" % match.group(1))
+    return bad(join(missing)) if missing else ok(join(found))
 
 
 @CHECKS("NOAGENT-05")
@@ -97,6 +104,8 @@ def unit(context: Context) -> Outcome:
     text = context.unit_text(UNIT)
     if not re.search(r"^After=.*network-online\.target", text, re.MULTILINE):
         return bad("%s does not wait for network-online.target" % UNIT)
+    if not re.search(r"^(Wants|Requires)=.*network-online\.target", text, re.MULTILINE):
+        return bad("%s does not want network-online.target, which then nobody starts" % UNIT)
     return ok("%s is enabled" % UNIT)
 
 
@@ -128,7 +137,7 @@ def extensions_work(context: Context) -> Outcome:
         wrong.append("/etc/waagent.conf: Extensions.Enabled=n")
     if python_version(context) < (2, 6):
         wrong.append("no Python")
-    mount = context.mount_of("/var/lib/waagent")
+    mount = context.options_of("/var/lib/waagent")
     if mount is not None and "noexec" in mount.options:
         wrong.append("%s is mounted noexec" % mount.target)
     return bad(join(wrong)) if wrong else ok("agent, Python and /var/lib/waagent allow it")
@@ -150,8 +159,10 @@ def repositories_configured(context: Context) -> Outcome:
             if not any(host in address for address, _suite, _line in sources):
                 missing.append(host)
             return bad("no %s among %s" % (join(missing), join(shown))) if missing else ok(join(shown))
-        own = ("debian.org", "debian-archive.trafficmanager.net", "azure.deb.debian.cloud/debian")
+        own = ("deb.debian.org", "debian-archive.trafficmanager.net", "azure.deb.debian.cloud/debian")
         if context.release.id == "debian" and not any(name in address for name in own for address, _s, _l in sources):
+            if any(re.search(r"//([\w-]+\.)*debian\.org/", address) for address, _s, _l in sources):
+                return na("%s: Debian's own, but image tests look for %s" % (join(shown), own[0]))
             return bad("no source is Debian's own (%s): %s" % (own[0], join(shown)))
         return ok(join(shown))
     names = enabled_repositories(context)
@@ -162,16 +173,29 @@ def repositories_configured(context: Context) -> Outcome:
     if context.is_oracle():
         wanted = ["latest"]
     elif context.release.id in ("sles", "sles_sap"):
-        wanted = ["pool", "updates"]
+        shown = list(repository_names(context).values())
+        absent = [word for word in ("Pool", "Updates") if not any(word in name for name in shown)]
+        return bad("no %s among %s" % (join(absent), join(shown))) if absent else ok(join(names))
     elif context.family == "suse":
         wanted = ["oss", "update"]
-    elif context.is_el(8):
-        wanted = ["base|rhel|rhui|centos"]
+        # What openSUSE's own images have: updates of the distribution, of its backports and of SLE.
+        plain = [
+            name
+            for name in refreshed_repositories(context)
+            if "update" in repository_names(context)[name].lower()
+            and not re.search(r"debug|non", repository_names(context)[name].lower())
+        ]
+        if context.release.id == "opensuse-leap" and len(plain) < 3:
+            return bad("fewer than three update repositories are refreshed by themselves: %s" % (join(plain) or "none"))
+    elif context.is_el(8) or context.release.id == "fedora":
+        wanted = ["base|rhel|rhui|centos|fedora"]
     missing = [word for word in wanted if not any(part in name for part in word.split("|") for name in lowered)]
     if missing:
         return bad("no %s among %s" % (join(missing), join(names)))
-    if context.release.id == "rhel" and len(names) <= 5 and not any("rhui" in name for name in lowered):
-        return bad("an image test wants more than five rhui repositories: %s" % join(names))
+    # Image tests count disabled ones as well.
+    rhui = [name for name in repositories(context) if name.startswith("rhui-")]
+    if context.release.id == "rhel" and len(rhui) <= 5:
+        return bad("an image test wants more than five rhui repositories: %s" % join(rhui or names))
     return ok(join(names))
 
 

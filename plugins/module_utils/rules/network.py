@@ -12,6 +12,8 @@ import re
 from typing import Dict, List, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, network
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import firewall
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     UDEV_FOLDERS,
     Context,
@@ -19,6 +21,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
     Outcome,
     Table,
     bad,
+    dunno,
     join,
     na,
     ok,
@@ -27,9 +30,6 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.features import has_vm_utils
 
 CHECKS = Table()
-
-#: The wire server and the instance metadata service.
-WIRE, METADATA = "168.63.129.16", "169.254.169.254"
 
 #: Names of a host that belong to no machine.
 NEUTRAL_NAMES = ("", "localhost", "localhost.localdomain", "localhost.local", "localhost4", "(none)")
@@ -144,9 +144,10 @@ def _tied_yaml(context: Context, path: str, lines: List[Line]) -> List[str]:
             before = line.text[: match.start()]
             if match.group(1).startswith("mac"):
                 found.append(line.evidence)
-            elif "nameservers" not in before and not _below_nameservers(context, line):
-                if not before.strip(" -{") or before.rstrip()[-1:] in ("{", ","):
-                    found.append(line.evidence)
+                continue
+            first = not before.strip(" -{") or before.rstrip()[-1:] in ("{", ",")
+            if first and "nameservers" not in before and not _below_nameservers(context, line):
+                found.append(line.evidence)
     return [text for index, text in enumerate(found) if text not in found[:index]]
 
 
@@ -250,9 +251,10 @@ def ifupdown_brings_up(context: Context) -> str:
     ]
     for line in lines:
         words = line.text.split()
-        if words[:1] == ["iface"] and words[2:4] == ["inet", "dhcp"] and fnmatch.fnmatch("eth0", words[1]):
-            if any(fnmatch.fnmatch("eth0", re.sub(r"=.*", "", word).lstrip("/")) for word in starts):
-                return line.evidence
+        if words[:1] != ["iface"] or words[2:4] != ["inet", "dhcp"] or not fnmatch.fnmatch("eth0", words[1]):
+            continue
+        if any(fnmatch.fnmatch("eth0", re.sub(r"=.*", "", word).lstrip("/")) for word in starts):
+            return line.evidence
     return ""
 
 
@@ -623,56 +625,33 @@ def resolver(context: Context) -> Outcome:
     return context.after_capture(bad(text))
 
 
-def _blocking(rules: List[str]) -> str:
-    """The first rule of an output chain that refuses root the wire server or the metadata service; "" where none."""
-    allowed = set()
-    for rule in rules:
-        refuses = re.search(r"-j (DROP|REJECT)|\b(drop|reject)\b", rule)
-        accepts = re.search(r"-j ACCEPT|\baccept\b", rule)
-        for address in (WIRE, METADATA):
-            if address not in rule:
-                continue
-            if accepts and not refuses:
-                allowed.add(address)
-            elif refuses and address not in allowed and "uid-owner" not in rule and "skuid" not in rule:
-                return rule
-    return ""
+def _built_in(context: Context, module: str) -> bool:
+    try:
+        return bool(context.running_kernel) and context.module(context.running_kernel, module) == "built in"
+    except AzurePrepError:
+        # Without the kernel's tables the list of loaded modules has to do.
+        return False
 
 
-def _iptables_verdict(text: str, where: str) -> str:
-    """What refuses in the output of iptables-save or `iptables -S`; "" where nothing does."""
-    rules = [line.strip() for line in text.split("\n")]
-    output = [rule for rule in rules if rule.startswith("-A OUTPUT")]
-    wrong = _blocking(output)
-    if wrong:
-        return "%s: %s" % (where, wrong)
-    policy = any(re.match(r"(-P OUTPUT|:OUTPUT) DROP", rule) for rule in rules)
-    open_all = any(re.match(r"-A OUTPUT (-m \S+ --ctstate \S*NEW\S* )?-j ACCEPT$", rule) for rule in output)
-    if policy and not open_all and not any(WIRE in rule and "ACCEPT" in rule for rule in output):
-        return "%s: the policy of OUTPUT is DROP" % where
-    return ""
+def _with_includes(context: Context, text: str) -> str:
+    """nftables.conf with the files that it includes, one level deep, as nft puts them in."""
+    parts = []
+    for line in re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE).split("\n"):
+        match = re.match(r'\s*include\s+"([^"]+)"', line)
+        if match is None:
+            parts.append(line)
+            continue
+        pattern = match.group(1) if match.group(1).startswith("/") else "/etc/" + match.group(1)
+        parts += [context.text(path) or "" for path in context.glob(pattern)]
+    return "\n".join(parts)
 
 
-def _nft_verdict(text: str, where: str) -> str:
-    """What refuses in an nftables ruleset; "" where nothing does."""
-    for match in re.finditer(r"chain\s+\S+\s*\{([^{}]*hook\s+output[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}", text):
-        body = match.group(1)
-        lines = [line.strip() for line in re.split(r"[\n]", body) if line.strip()]
-        wrong = _blocking([line for line in lines if "hook" not in line])
-        if wrong:
-            return "%s: %s" % (where, wrong)
-        open_all = any(line in ("accept", "ct state new accept") for line in lines)
-        if (
-            re.search(r"policy\s+drop", body)
-            and not open_all
-            and not any(WIRE in line and "accept" in line for line in lines)
-        ):
-            return "%s: an output chain has policy drop" % where
-    return ""
+def _refusal(where: str, rule: str) -> str:
+    return "%s: %s" % (where, rule) if rule else ""
 
 
 @CHECKS("NET-14")
-def firewall(context: Context) -> Outcome:
+def azure_reachable(context: Context) -> Outcome:
     """The rules in force (nft, iptables, when their kernel modules are loaded) and those kept in files, for output."""
     found = []
     looked = []
@@ -685,33 +664,44 @@ def firewall(context: Context) -> Outcome:
         text = context.text(path)
         if text is not None:
             looked.append(path)
-            found.append(_iptables_verdict(text, path))
+            found.append(_refusal(path, firewall.iptables_refuses(text)))
     if context.unit_state("nftables.service") == "enabled":
         for path in ("/etc/nftables.conf", "/etc/sysconfig/nftables.conf"):
             text = context.text(path)
             if text is not None:
                 looked.append(path)
-                found.append(_nft_verdict(re.sub(r"#.*", "", text), path))
+                found.append(_refusal(path, firewall.nft_refuses(_with_includes(context, text))))
+    unseen = ""
     if context.live:
-        loaded = (context.text("/proc/modules") or "").split("\n")
-        modules = {line.split(" ")[0] for line in loaded}
+        modules = {line.split(" ")[0] for line in (context.text("/proc/modules") or "").split("\n")}
         # Listing rules would load these modules; where they are not loaded there are no rules.
-        if "nf_tables" in modules and context.has_command("nft"):
+        for module, names, refuses in (
+            ("nf_tables", ("nft",), firewall.nft_refuses),
+            ("nf_tables", ("iptables-nft-save",), firewall.iptables_refuses),
+            ("iptable_filter", ("iptables-legacy-save", "iptables-save"), firewall.iptables_refuses),
+        ):
+            if module not in modules and not _built_in(context, module):
+                continue
+            name = next((name for name in names if context.has_command(name)), "")
+            if not name:
+                if module == "iptable_filter" or not context.has_command("iptables-nft-save"):
+                    unseen = unseen or "%s is loaded, but there is no %s to list its rules." % (module, names[0])
+                continue
             context.needs_root("the firewall's rules")
-            result = context.run("nft", "list", "ruleset")
-            looked.append("nft list ruleset")
-            found.append(_nft_verdict(result.stdout, "nft list ruleset"))
-        if "iptable_filter" in modules and context.has_command("iptables-legacy-save"):
-            context.needs_root("the firewall's rules")
-            looked.append("iptables-legacy-save")
-            found.append(_iptables_verdict(context.run("iptables-legacy-save").stdout, "iptables-legacy-save"))
-        elif "iptable_filter" in modules and context.has_command("iptables-save"):
-            context.needs_root("the firewall's rules")
-            looked.append("iptables-save")
-            found.append(_iptables_verdict(context.run("iptables-save").stdout, "iptables-save"))
+            words = (name, "list", "ruleset") if name == "nft" else (name,)
+            result = context.run(*words)
+            if result.rc != 0:
+                unseen = "%s failed: %s" % (" ".join(words), result.stderr.strip())
+                continue
+            looked.append(" ".join(words))
+            found.append(_refusal(" ".join(words), refuses(result.stdout)))
+            if name == "nft":
+                unseen = ""
     wrong = [text for text in found if text]
     if wrong:
         return bad(join(wrong))
+    if unseen:
+        return dunno(unseen)
     return ok("nothing refuses them: " + join(looked) if looked else "no firewall rules are loaded or kept")
 
 

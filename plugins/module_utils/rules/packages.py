@@ -45,6 +45,35 @@ def repositories(context: Context) -> Dict[str, Tuple[bool, str]]:
     return found
 
 
+def repository_names(context: Context) -> Dict[str, str]:
+    """Repositories of zypper: alias to "alias name", as `zypper lr` shows both."""
+    found: Dict[str, str] = {}
+    for path in context.glob("/etc/zypp/repos.d/*.repo"):
+        alias = ""
+        for line in context.lines(path):
+            match = re.match(r"\[(.+)\]$", line.text)
+            if match:
+                alias = match.group(1)
+                found[alias] = alias
+            elif alias and re.match(r"name\s*=", line.text):
+                found[alias] = "%s %s" % (alias, line.text.split("=", 1)[1].strip())
+    return found
+
+
+def refreshed_repositories(context: Context) -> List[str]:
+    """Aliases of the enabled repositories of zypper that are refreshed by themselves."""
+    found = set()
+    for path in context.glob("/etc/zypp/repos.d/*.repo"):
+        alias = ""
+        for line in context.lines(path):
+            match = re.match(r"\[(.+)\]$", line.text)
+            if match:
+                alias = match.group(1)
+            elif alias and re.match(r"autorefresh\s*=\s*(1|true|yes|on)\b", line.text, re.IGNORECASE):
+                found.add(alias)
+    return sorted(found & set(enabled_repositories(context)))
+
+
 def enabled_repositories(context: Context) -> List[str]:
     return sorted(name for name, (enabled, _path) in repositories(context).items() if enabled)
 
@@ -160,6 +189,13 @@ def azure_mirror(context: Context) -> Outcome:
     wanted = "ports.ubuntu.com" if context.architecture in ("aarch64", "arm64") else "azure.archive.ubuntu.com"
     sources = apt_sources(context)
     hits = [line for address, _suite, line in sources if wanted in address]
+    others = [
+        line.evidence
+        for address, _suite, line in sources
+        if re.search(r"//([a-z]{2}\.)?(archive|security)\.ubuntu\.com/", address)
+    ]
+    if hits and others:
+        return bad(join(sorted(set(others))))
     if hits:
         return ok(hits[0].evidence)
     return bad(sources[0][2].evidence if sources else "apt has no source")
@@ -194,6 +230,9 @@ def provisioning_packages(context: Context) -> Outcome:
     seen = []
     for purpose in wanted + ["growpart", "gdisk"]:
         names = context.profile.packages.get(purpose, ())
+        if context.half_installed(*names):
+            missing += context.half_installed(*names)
+            continue
         found = context.installed(*names) if names else None
         if found or context.has_command(commands[purpose]):
             seen.append(found or commands[purpose])
@@ -348,6 +387,8 @@ def hyperv_daemons(context: Context) -> Outcome:
     """The Hyper-V daemons' package of the profile, and that their units are neither disabled nor masked."""
     names = context.profile.packages.get("hyperv_daemons", ())
     package = context.installed(*names)
+    if package is None and context.half_installed(*names):
+        return bad(join(context.half_installed(*names)))
     if package is None:
         family = [
             name for name in context.packages if name.startswith(("linux-cloud-tools-", "hyperv-daemons", "hypervkvpd"))

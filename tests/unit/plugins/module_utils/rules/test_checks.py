@@ -334,9 +334,9 @@ CASES = [
     case("TIME-03", "debian", dict(trees.unit("systemd-timesyncd.service"))),
     # -- cleaning
     case("CLEAN-01", "debian", {"/var/lib/waagent/provisioned": "x"}, phase="captured"),
-    case("CLEAN-04", "debian", {"/var/log/cloud-init.log": "x"}, phase="captured"),
+    case("CLEAN-04", "debian", {"/var/log/cloud-init.log": "x"}, phase="captured", also="CLEAN-08"),
     case("CLEAN-05", "debian", {"/var/lib/cloud/data/x": "x"}, phase="captured"),
-    case("CLEAN-06", "debian", {"/var/log/waagent.log.1": "x"}, phase="captured"),
+    case("CLEAN-06", "debian", {"/var/log/waagent.log.1": "x"}, phase="captured", also="CLEAN-08"),
     case("CLEAN-07", "debian", {"/home/you/.zsh_history": "ls\n"}),
     case("CLEAN-07", "debian", {"/root/.bash_history": "ls\n"}),
     case("CLEAN-07", "debian", {"/home/me/.bash_history": "ls\n"}, phase="captured"),
@@ -393,11 +393,10 @@ def judge(context: Context) -> dict[str, tuple[str, str]]:
 
 #: What the old trees cannot keep, being old.
 OLD = {
-    "el7": {"PKG-08", "CERT-05"},
+    "el7": {"PKG-08"},
     "ol7": {"PKG-08"},
     "el6": {"PKG-08"},
     "agentless": {"CERT-01"},
-    "el9": {"CERT-05"},
 }
 
 

@@ -253,7 +253,7 @@ def redhat(version: str = "9.4", identity: str = "rhel", kernel_version: str = K
     files.update(unit("NetworkManager.service"))
     files.update(unit("hypervkvpd.service"))
     files.update(commands("rpm"))
-    repositories = ["rhui-rhel-baseos", "rhui-rhel-appstream"]
+    repositories = [f"rhui-rhel-{name}" for name in ("baseos", "appstream", "optional", "debug", "source", "azure")]
     if identity == "ol":
         repositories = ["ol_latest", "ol_addons"]
     files.update(
@@ -295,13 +295,15 @@ def suse(identity: str = "sles", version: str = "15.5") -> Files:
     files.update(unit("wicked.service"))
     files.update(unit("hv_kvp_daemon.service"))
     files.update(commands("wicked"))
-    names = ["SLE-Pool", "SLE-Updates"] if identity == "sles" else ["repo-oss", "repo-update"]
+    names = ["SLE-Pool", "SLE-Updates"]
+    if identity != "sles":
+        names = ["repo-oss", "repo-update", "repo-backports-update", "repo-sle-update"]
     files.update(
         {
             "/etc/os-release": f'ID={identity}\nID_LIKE="suse"\nVERSION_ID="{version}"\nPRETTY_NAME="SUSE {version}"\n',
             "/etc/sysconfig/network/dhcp": 'DHCLIENT_SET_HOSTNAME="no"\n',
             "/etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n",
-            "/etc/zypp/repos.d/os.repo": "".join(f"[{name}]\nenabled=1\n" for name in names),
+            "/etc/zypp/repos.d/os.repo": "".join(f"[{name}]\nenabled=1\nautorefresh=1\n" for name in names),
             "/etc/products.d/sle-module-public-cloud.prod": "<product/>",
             "/usr/lib/udev/rules.d/80-azure-disk.rules": "# disks\n",
         }
