@@ -18,6 +18,9 @@ MAX_DEPTH = 16
 
 MAIN = "/etc/ssh/sshd_config"
 
+#: What sshd reads where there is no file of the administrator's (SLES 16, openSUSE).
+VENDOR = "/usr/etc/ssh/sshd_config"
+
 _LINE = re.compile(r"^(\s*)\"?([A-Za-z][A-Za-z0-9]*)\"?(\s*=\s*|\s+)(.*?)(\s*)$", re.S)
 
 
@@ -85,6 +88,8 @@ def flatten(
 
 def flatten_host(host: Host, path: str = MAIN) -> List[Directive]:
     """flatten() over the files of a host; empty where sshd_config does not exist."""
+    if path == MAIN and not host.is_file(path):
+        path = VENDOR
     if not host.is_file(path):
         return []
     return flatten(host.read, lambda pattern: [n for n in host.glob(pattern) if host.is_file(n)], path)

@@ -52,12 +52,19 @@ class Finding(NamedTuple):
     text: str
 
 
-#: A # starts a comment unless it is a user id (#1000) or quoted or escaped.
-_COMMENT = re.compile(r'(^|\s)#(?!\d)[^"]*$')
+def _without_comment(text: str) -> str:
+    """The text up to the # that starts a comment: one behind a blank and outside quotes that is no user id (#1000)."""
+    quoted = False
+    for index, char in enumerate(text):
+        if char == '"':
+            quoted = not quoted
+        elif char == "#" and not quoted and re.match(r"(^|\s)#(?!\d)", text[max(index - 1, 0) :]):
+            return text[:index]
+    return text
 
 
 def _has_comment(line: str) -> bool:
-    return bool(_COMMENT.search(line)) and not re.match(r"^\s*#include(dir)?\s", line)
+    return _without_comment(line) != line and not re.match(r"^\s*#include(dir)?\s", line)
 
 
 def statements(text: str) -> Iterator[Statement]:
@@ -76,7 +83,7 @@ def statements(text: str) -> Iterator[Statement]:
         if re.match(r"^#include(dir)?\s", content):
             yield Statement(first, index - 1, content)
             continue
-        content = _COMMENT.sub("", content).strip()
+        content = _without_comment(content).strip()
         if content:
             yield Statement(first, index - 1, content)
 
