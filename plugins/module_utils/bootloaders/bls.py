@@ -42,6 +42,8 @@ GRUB_ENTRIES = "/boot/loader/entries/*.conf"
 
 #: The variable that Red Hat 8 keeps all arguments in.
 KERNELOPTS = "kernelopts"
+#: What Red Hat's GRUB takes for an entry without an options line.
+DEFAULT_OPTIONS = "$default_kernelopts"
 
 _LINE = re.compile(r"([ \t]*)([A-Za-z][A-Za-z0-9_-]*)([ \t]+)(.*)$", re.S)
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))$")
@@ -97,6 +99,14 @@ def is_unified(text: str) -> bool:
     return bool(values(lines, "uki")) or any("/EFI/Linux/" in value for value in values(lines, "efi"))
 
 
+def options_of(lines: Sequence[Line], variables: Dict[str, str], quoting: str) -> List[str]:
+    """The effective arguments of an entry."""
+    given = values(lines, "options")
+    if not given and quoting == GRUB:
+        given = [DEFAULT_OPTIONS]
+    return expand(" ".join(given), variables, quoting)
+
+
 def find_grub(host: Host) -> List[str]:
     return [path for path in host.glob(GRUB_ENTRIES) if host.is_file(path)]
 
@@ -110,7 +120,7 @@ def read(host: Host, paths: Sequence[str], variables: Dict[str, str], quoting: s
         if not kernel or not is_linux(kernel):
             continue
         initrd = [word for value in values(lines, "initrd") for word in value.split() if not word.startswith("$")]
-        arguments = expand(" ".join(values(lines, "options")), variables, quoting)
+        arguments = options_of(lines, variables, quoting)
         identity = path.rsplit("/", 1)[-1][: -len(".conf")]
         title = (values(lines, "title") or [identity])[-1]
         entries.append(Entry(identity, title, kernel, initrd, arguments, path))
@@ -122,12 +132,14 @@ def edit(text: str, variables: Dict[str, str], wanted: Wanted, quoting: str) -> 
     lines = parse(text)
     options = [number for number, line in enumerate(lines) if line.key == "options"]
     if not options:
-        if not wanted.set or not values(lines, "linux"):
+        given = options_of(lines, variables, quoting)
+        merged = cmdline.merge(given, wanted)
+        if merged == given or not values(lines, "linux"):
             return text
         end = "\r\n" if lines[0].end == "\r\n" else "\n"
         if not lines[-1].end:
             lines[-1] = lines[-1]._replace(end=end)
-        return render(lines + [Line("", "options", " ", cmdline.join(cmdline.merge([], wanted), quoting), end)])
+        return render(lines + [Line("", "options", " ", cmdline.join(merged, quoting), end)])
     # One segment per run of tokens between two variables; a variable is a segment that cannot be edited here.
     segments: List[List[str]] = []
     owners: List[Tuple[int, List[cmdline.Token]]] = []
@@ -212,6 +224,6 @@ def plan(
     after_entries = []
     for entry in entries:
         lines = parse(texts.get(entry.source, host.read(entry.source)))
-        arguments = expand(" ".join(values(lines, "options")), known, quoting)
+        arguments = options_of(lines, known, quoting)
         after_entries.append(entry._replace(arguments=arguments))
     return changes, after_entries

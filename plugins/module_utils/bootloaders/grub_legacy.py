@@ -30,7 +30,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common 
     wanted_for,
     wanted_for_all,
 )
-from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import KERNEL
+from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import KERNEL, Wanted
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -169,13 +169,13 @@ def edit(text: str, request: Request, family: str) -> str:
         if edited and edited[0] not in " \t":
             edited = " " + edited
         lines[section.kernel] = line._replace(value=options + name + edited)
-    lines = _edit_automagic(lines, request)
+    lines = _edit_automagic(lines, wanted_for_all(request, entries_of("", text)))
     if request.serial_console:
         lines = _edit_terminal(lines, TIMEOUTS.get(family, TIMEOUT))
     return render(lines)
 
 
-def _edit_automagic(lines: List[Line], request: Request) -> List[Line]:
+def _edit_automagic(lines: List[Line], wanted: Wanted) -> List[Line]:
     """Debian's comments that its update-grub makes the kernel lines of; kopt reaches the recovery entries too."""
     found = {}
     for number, line in enumerate(lines):
@@ -191,7 +191,7 @@ def _edit_automagic(lines: List[Line], request: Request) -> List[Line]:
         names = [first] + [name for name in order if name == "defoptions"]
         planned = cmdline.plan(
             [[token.value for token in tokens[name]] for name in names],
-            wanted_for_all(request, []),
+            wanted,
             0,
             {0},
         )
