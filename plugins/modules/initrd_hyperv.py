@@ -16,7 +16,7 @@ description:
   - Works with initramfs-tools, dracut, the mkinitrd of Enterprise Linux 5 and that of SUSE Linux Enterprise 11. The
     one that made the images is used, not the one that the distribution's name suggests.
   - The images are read directly, whatever they are packed with (gzip, xz, lzma, bzip2, lz4, zstd, lzo) and however
-    many archives they consist of. zstd and lzo need the command C(zstd) or C(lzop).
+    many archives they consist of. zstd needs the command C(zstd); lz4 and lzo are read faster with C(lz4) or C(lzop).
   - Room on the file system is checked before. When an image still lacks a driver afterwards, or a step fails,
     images and configuration are put back and the module fails.
 version_added: 0.1.0

@@ -6,9 +6,9 @@
 
 An image is a row of cpio archives in "newc" form, each plain or compressed, with zero bytes between them
 (Linux, Documentation/driver-api/early-userspace/buffer-format.rst). The first is often a small plain one with
-microcode. gzip, xz, lzma and bzip2 are unpacked by Python itself, lz4 by the code below, zstd and lzo (and lz4,
-faster) by their command. Their frames are measured first, so that a cut-off image is named as such and data
-behind a frame is found.
+microcode. gzip, xz, lzma and bzip2 are unpacked by Python itself, zstd by its command, lz4 and lzo by theirs, which
+is faster, or where that is missing by the code below. Their frames are measured first, so that a cut-off image is
+named as such and data behind a frame is found.
 
 Why by hand: lsinitrd and lsinitramfs differ between releases, look at one archive only or unpack to disk, and are
 not there in a mounted image of another distribution. One pass here needs some megabytes of memory.
@@ -300,8 +300,22 @@ def _measure_zstd(file: _File) -> None:
             file.skip(4)
 
 
-def _measure_lzo(file: _File) -> None:
-    """An lzop file (lzop 1.04, lzop.c): its header, then blocks until one of length 0."""
+class LzoBlock(NamedTuple):
+    """One block of an lzop file: where its data stands, its size packed and unpacked, its checksums (None: not kept)."""
+
+    place: int
+    packed: int
+    unpacked: int
+    adler32: Optional[int]
+    crc32: Optional[int]
+
+
+#: lzop never makes a larger block (lzop 1.04, conf.h, MAX_BLOCK_SIZE).
+LZO_BLOCK = 64 * 1024 * 1024
+
+
+def _measure_lzo(file: _File) -> Iterator[LzoBlock]:
+    """The blocks of an lzop file (lzop 1.04, lzop.c): its header, then blocks until one of length 0."""
     file.skip(len(LZO))
     version = struct.unpack(">H", file.exact(2))[0]
     new = version >= 0x0940
@@ -319,10 +333,14 @@ def _measure_lzo(file: _File) -> None:
         if not unpacked:
             return
         packed = file.big32()
-        checks = bool(flags & 0x0001) + bool(flags & 0x0100)
+        adler32 = file.big32() if flags & 0x0001 else None
+        crc32 = file.big32() if flags & 0x0100 else None
         if packed < unpacked:
-            checks += bool(flags & 0x0002) + bool(flags & 0x0200)
-        file.skip(4 * checks + packed)
+            file.skip(4 * (bool(flags & 0x0002) + bool(flags & 0x0200)))
+        place = file.tell()
+        file.skip(packed)
+        yield LzoBlock(place, packed, unpacked, adler32, crc32)
+        file.seek(place + packed)
 
 
 def unpack_lz4_block(packed: bytes, limit: int) -> bytes:
@@ -376,6 +394,78 @@ def unpack_lz4_block(packed: bytes, limit: int) -> bytes:
             pattern = bytes(output[start:])
             output += (pattern * (length // offset + 1))[:length]
     raise ValueError("end")
+
+
+def unpack_lzo1x(packed: bytes, limit: int) -> bytes:
+    """One block of LZO1X (Linux, Documentation/staging/lzo.rst); ValueError where it is damaged or unpacks to more
+    than `limit`."""
+    output = bytearray()
+    position = 0
+
+    def byte() -> int:
+        nonlocal position
+        if position >= len(packed):
+            raise ValueError("end")
+        position += 1
+        return packed[position - 1]
+
+    def number(bits: int) -> int:
+        """A length of which only zero bits stood in the instruction: 255 for each zero byte, then a byte."""
+        length = bits
+        while True:
+            extra = byte()
+            if extra:
+                return length + extra
+            length += 255
+
+    def literals(length: int) -> None:
+        nonlocal position, output
+        if length > len(packed) - position or len(output) + length > limit:
+            raise ValueError("literals")
+        output += packed[position : position + length]
+        position += length
+
+    # How many literals the last instruction copied, 4 for "more than 3": it decides what a small instruction means.
+    state = 0
+    first = packed[0] if packed else 0
+    if first > 17:
+        position = 1
+        literals(first - 17)
+        state = min(first - 17, 4)
+    while True:
+        code = byte()
+        if code < 16 and not state:
+            literals((code or number(15)) + 3)
+            state = 4
+            continue
+        if code >= 64:
+            length = 3 + (code >> 5 & 1) if code < 128 else 5 + (code >> 5 & 3)
+            distance = (byte() << 3) + (code >> 2 & 7) + 1
+            state = code & 3
+        elif code >= 16:
+            mask = 31 if code >= 32 else 7
+            length = (code & mask or number(mask)) + 2
+            pair = byte() | byte() << 8
+            state = pair & 3
+            distance = (pair >> 2) + 1
+            if code < 32:
+                distance += (code & 8) << 11
+                if distance == 1:
+                    return bytes(output)
+                distance += 16383
+        else:
+            length = 2 if state < 4 else 3
+            distance = (byte() << 2) + (code >> 2) + (1 if state < 4 else 2049)
+            state = code & 3
+        if distance > len(output) or len(output) + length > limit:
+            raise ValueError("match")
+        start = len(output) - distance
+        if distance >= length:
+            output += output[start : start + length]
+        else:
+            pattern = bytes(output[start:])
+            output += (pattern * (length // distance + 1))[:length]
+        literals(state)
 
 
 # -- decompression ---------------------------------------------------------------------------------------------
@@ -486,6 +576,26 @@ def _lz4_in_python(file: _File, source: str, cpio: _Cpio) -> None:
         file.seek(place)
 
 
+def _lzo_in_python(file: _File, source: str, cpio: _Cpio) -> None:
+    for block in _measure_lzo(file):
+        file.seek(block.place)
+        data = file.exact(block.packed)
+        try:
+            if block.unpacked > LZO_BLOCK or block.packed > block.unpacked:
+                raise ValueError("block size")
+            if block.packed < block.unpacked:
+                data = unpack_lzo1x(data, block.unpacked)
+            if len(data) != block.unpacked:
+                raise ValueError("length")
+            if block.adler32 not in (None, zlib.adler32(data) & 0xFFFFFFFF):
+                raise ValueError("checksum")
+            if block.crc32 not in (None, zlib.crc32(data) & 0xFFFFFFFF):
+                raise ValueError("checksum")
+        except ValueError as exc:
+            raise AzurePrepError("%s is damaged: its lzo data cannot be unpacked (%s)." % (source, exc))
+        cpio.feed(data)
+
+
 #: Package that holds each command, for the sentence when it is missing.
 _PACKAGES = {"zstd": "zstd", "lz4": "lz4", "lzop": "lzop"}
 
@@ -503,15 +613,17 @@ def _compressed(file: _File, kind: str, source: str, cpio: _Cpio, start_command:
     elif kind == "zstd":
         _measure_zstd(file)
     else:
-        _measure_lzo(file)
+        for _piece in _measure_lzo(file):
+            continue
     end = file.tell()
     name = {"lz4": "lz4", "lz4-frame": "lz4", "zstd": "zstd", "lzo": "lzop"}[kind]
     process = start_command(name)
     if process is not None:
         _with_command(file, start, end, name, process, source, cpio)
-    elif kind == "lz4":
+    elif kind in ("lz4", "lzo"):
         file.seek(start)
-        _lz4_in_python(file, source, cpio)
+        unpack = _lz4_in_python if kind == "lz4" else _lzo_in_python
+        unpack(file, source, cpio)
         file.seek(end)
     else:
         raise AzurePrepError(
