@@ -301,7 +301,7 @@ def _measure_zstd(file: _File) -> None:
 
 
 class LzoBlock(NamedTuple):
-    """One block of an lzop file: where its data stands, its size packed and unpacked, its checksums (None: not kept)."""
+    """One block of an lzop file: where its data stands, its size packed and unpacked, its checksums (None: none)."""
 
     place: int
     packed: int
