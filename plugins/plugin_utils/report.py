@@ -39,6 +39,9 @@ COLOURS = {FAIL: "red", UNKNOWN: "yellow", WAIVED: "cyan", PASS: "green", NOT_AP
 
 READY, NOT_READY, UNSEEN = "ready", "not ready", "not looked at"
 
+#: Up to so many hosts the terminal shows each host's findings; of more, each finding's hosts, and so many by name.
+MANY, NAMED = 12, 5
+
 #: What a finding consists of (module azure_audit).
 KEYS = ("id", "title", "level", "phase", "status", "evidence", "remedy", "source")
 
@@ -131,7 +134,30 @@ def report(results: Sequence[Tuple[str, Any]], profile: str, created: str) -> Re
 
 
 def table(found: Report, width: int = 100) -> List[Tuple[str, str]]:
-    """(line, colour) pairs: per host one line for every rule that is neither kept nor out of place, then a summary."""
+    """(line, colour) pairs: every rule that is neither kept nor out of place, then one line for each host, then totals.
+
+    Up to MANY hosts each host lists its rules, with the evidence; of more, each rule lists its hosts, and the evidence
+    is left to the files.
+    """
+    lines = _by_host(found, width) if len(found.hosts) <= MANY else _by_rule(found)
+    width_name = max([len(host.name) for host in found.hosts] + [4])
+    lines.append(("", ""))
+    lines.append(("Azure audit, profile %s" % found.profile, "bright blue"))
+    for host in found.hosts:
+        counts = host.summary
+        numbers = "  ".join("%s %-3d" % (WORDS[status], counts[status]) for status in ORDER)
+        colour = "green" if host.verdict == READY else "red"
+        tail = numbers if not host.error else host.error
+        lines.append(("  %-*s  %-13s  %s" % (width_name, host.name, host.verdict, tail), colour))
+    if len(found.hosts) > 1:
+        verdicts = [host.verdict for host in found.hosts]
+        totals = ", ".join("%d %s" % (verdicts.count(verdict), verdict) for verdict in (READY, NOT_READY, UNSEEN))
+        lines.append(("  %d hosts: %s" % (len(found.hosts), totals), "green" if found.ready else "red"))
+    return [(line.rstrip(), colour) for line, colour in lines]
+
+
+def _by_host(found: Report, width: int) -> List[Tuple[str, str]]:
+    """For each host its rules that are not kept, with the evidence."""
     lines: List[Tuple[str, str]] = []
     for host in found.hosts:
         about = ", ".join(text for text in (host.system.get("name", ""), host.system.get("kernel", "")) if text)
@@ -142,21 +168,37 @@ def table(found: Report, width: int = 100) -> List[Tuple[str, str]]:
             status = finding["status"]
             if status in (PASS, NOT_APPLICABLE):
                 continue
-            head = "  %-8s %-11s %-13s %s" % (WORDS[status], finding["id"], finding["level"], finding["title"])
-            lines.append((head, COLOURS[status]))
+            lines.append((_head(finding), COLOURS[status]))
             text = finding["evidence"]
             room = max(width - 11, 40)
             lines.append((" " * 11 + (text if len(text) <= room else text[: room - 1] + "…"), "dark gray"))
-    width_name = max([len(host.name) for host in found.hosts] + [4])
-    lines.append(("", ""))
-    lines.append(("Azure audit, profile %s" % found.profile, "bright blue"))
+    return lines
+
+
+def _by_rule(found: Report) -> List[Tuple[str, str]]:
+    """For each rule that is not kept somewhere how many hosts that are, and the first of them."""
+    rows: Dict[Tuple[str, str], List[str]] = {}
+    findings: List[Dict[str, str]] = []
     for host in found.hosts:
-        counts = host.summary
-        numbers = "  ".join("%s %-3d" % (WORDS[status], counts[status]) for status in ORDER)
-        colour = "green" if host.verdict == READY else "red"
-        tail = numbers if not host.error else host.error
-        lines.append(("  %-*s  %-13s  %s" % (width_name, host.name, host.verdict, tail), colour))
-    return [(line.rstrip(), colour) for line, colour in lines]
+        for finding in host.findings:
+            if finding["status"] in (PASS, NOT_APPLICABLE):
+                continue
+            key = (finding["id"], finding["status"])
+            if key not in rows:
+                findings.append(finding)
+            rows.setdefault(key, []).append(host.name)
+    lines: List[Tuple[str, str]] = []
+    for finding in sorted_findings(findings):
+        names = rows[(finding["id"], finding["status"])]
+        lines.append((_head(finding), COLOURS[finding["status"]]))
+        some = ", ".join(names[:NAMED])
+        more = " and %d more" % (len(names) - NAMED) if len(names) > NAMED else ""
+        lines.append((" " * 11 + "%d of %d hosts: %s%s" % (len(names), len(found.hosts), some, more), "dark gray"))
+    return lines
+
+
+def _head(finding: Dict[str, str]) -> str:
+    return "  %-8s %-11s %-13s %s" % (WORDS[finding["status"]], finding["id"], finding["level"], finding["title"])
 
 
 def sorted_findings(findings: Sequence[Dict[str, str]]) -> List[Dict[str, str]]:

@@ -119,6 +119,25 @@ def test_the_table_has_a_line_for_what_is_not_in_order_and_a_summary() -> None:
     assert colours[summary[1]] == "green" and colours[summary[2]] == "red"
 
 
+def test_of_many_hosts_each_rule_lists_its_hosts() -> None:
+    bad = BAD[1]
+    results = [(f"vm{number:03d}", bad) for number in range(199)] + [GONE]
+    found = report.report(results, "recommended", "2026-01-02 03:04 UTC")
+    lines = [line for line, _colour in report.table(found)]
+    broken = {
+        (entry["id"], entry["status"]) for entry in bad["findings"] if entry["status"] not in ("pass", "not_applicable")
+    }
+    # Two for each rule, one for each host, a heading with a blank line before it, and the totals.
+    assert len(lines) == 2 * len(broken) + 200 + 3
+    assert sum("199 of 200 hosts: vm000, vm001, vm002, vm003, vm004 and 194 more" in line for line in lines) == len(
+        broken
+    )
+    assert lines[-1] == "  200 hosts: 0 ready, 199 not ready, 1 not looked at"
+    assert any(line.startswith("  gone ") and "not looked at" in line for line in lines)
+    few = [line for line, _colour in report.table(report.report(results[: report.MANY], "recommended", ""))]
+    assert not any(" of 12 hosts" in line for line in few) and few[-1].startswith("  12 hosts: ")
+
+
 def test_json_holds_everything() -> None:
     data = json.loads(report.to_json(made(GOOD, BAD, GONE)))
     assert [host["verdict"] for host in data["hosts"]] == ["ready", "not ready", "not looked at"]
