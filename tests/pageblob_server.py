@@ -16,6 +16,7 @@ import datetime
 import hashlib
 import hmac
 import http.server
+import io
 import os
 import socket
 import sys
@@ -124,7 +125,8 @@ class Seen:
 
 
 #: A fault looks at a request and returns None, or one of: "drop" (before it is done), "lose" (after it is done,
-#: without an answer), "flip" (a bit of the body is turned on its way), Refused (answer with it), seconds (wait).
+#: without an answer), "half" (after it is done, within the answer), "wrong md5" (after it is done, the answer tells
+#: another checksum), "flip" (a bit of the body is turned on its way), Refused (answer with it), seconds (wait).
 Fault = Callable[[Seen], "None | str | float | Refused"]
 
 
@@ -266,6 +268,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, answer, content = self.dispatch(parts.path, query, headers, body)
             if action == "lose":
                 raise Drop
+            if action == "wrong md5" and "Content-MD5" in answer:
+                answer["Content-MD5"] = base64.b64encode(bytes(16)).decode()
+            if action == "half":
+                self.half_answer(status, answer, content)
             self.answer(status, answer, content)
         except Refused as refused:
             text = (
@@ -300,6 +306,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise Drop
             left -= got
         return b""
+
+    def half_answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        """Cut within the body where there is one, else within the header lines."""
+        real, self.wfile = self.wfile, io.BytesIO()  # type: ignore[assignment]
+        self.answer(status, headers, content)
+        whole = self.wfile.getvalue()  # type: ignore[attr-defined]
+        self.wfile = real
+        self.wfile.write(whole[: len(whole) - len(content) // 2 if len(content) > 1 else len(whole) // 2])
+        self.wfile.flush()
+        raise Drop
 
     def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response_only(status)

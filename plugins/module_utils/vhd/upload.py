@@ -278,24 +278,10 @@ class _Upload:
         identifier = lease_id(self.source, self.client.address.public)
         metadata = describe(self.source)
         etag = ""
-        if plan.action == "replace":
-            held = plan.state is not None and plan.state.lease != ""
-            if held:
+        if plan.action in ("create", "replace"):
+            if plan.state is not None and plan.state.lease:
                 self._acquire(identifier, "", wait=False)
-            if plan.state is None:
-                raise AssertionError("plan.state must be set by now")
-            etag = self.client.create(self.source.length, metadata, replace=plan.state.etag)
-            self._wrote = True
-        elif plan.action == "create":
-            metadata["vhdnonce"] = uuid.uuid4().hex
-            try:
-                etag = self.client.create(self.source.length, metadata)
-            except BlobError as exc:
-                # The answer to an earlier try may have been lost on its way: then the blob is ours.
-                state = self.client.properties() if exc.code == "BlobAlreadyExists" else None
-                if state is None or state.metadata.get("vhdnonce") != metadata["vhdnonce"]:
-                    raise
-                etag = state.etag
+            etag = self._create(metadata, plan.state.etag if plan.state is not None else "")
             self._wrote = True
         if self.client.lease_id:
             return _LeaseKeeper(self.client)
@@ -305,6 +291,19 @@ class _Upload:
         if not self._acquire(identifier, etag, wait):
             return None
         return _LeaseKeeper(self.client)
+
+    def _create(self, metadata: Dict[str, str], replace: str) -> str:
+        """Create the blob, or replace the one with that ETag; returns the new ETag."""
+        metadata = dict(metadata, vhdnonce=uuid.uuid4().hex)
+        try:
+            return self.client.create(self.source.length, metadata, replace=replace)
+        except BlobError as exc:
+            # The answer to an earlier try may have been lost on its way: then the blob is ours.
+            lost = exc.code in ("BlobAlreadyExists", "ConditionNotMet")
+            state = self.client.properties() if lost else None
+            if state is None or state.metadata.get("vhdnonce") != metadata["vhdnonce"]:
+                raise
+            return state.etag
 
     def _acquire(self, identifier: str, etag: str, wait: bool) -> bool:
         """Take the lease; False where the token does not allow leases at all."""
