@@ -31,7 +31,7 @@ WORKERS = "2"
 FUZZ_SECONDS = 300
 
 #: Directories below tests that hold pytest's code.
-PYTEST_TIERS = ("browser", "chroot", "distribution", "guests", "proof", "runner", "tools", "unit", "upload")
+PYTEST_TIERS = ("browser", "chroot", "distribution", "guests", "proof", "roles", "runner", "tools", "unit", "upload")
 
 #: Scenarios of `make guest`; others are named: nox -s guest -- debian13_uefi
 GUEST_SCENARIOS = ("default",)
@@ -264,6 +264,12 @@ def proof(session: nox.Session) -> None:
 def chroot(session: nox.Session) -> None:
     """Modules with the real tools of the distribution, in a chroot; needs root and mmdebstrap."""
     session.run(tool("pytest"), "-q", "-rs", "tests/chroot", *session.posargs, env=path_environment())
+
+
+@nox.session
+def roles(session: nox.Session) -> None:
+    """The roles' task lists on a stand-in of every family and version; needs root (mount namespaces)."""
+    session.run(tool("pytest"), "-q", "-rs", "tests/roles", *session.posargs, env=path_environment())
 
 
 @nox.session
