@@ -95,5 +95,28 @@ def test_nothing_sticks_out_and_the_filters_work(tmp_path: Path, width: int) -> 
     assert int(shown) == 2 * rules - hidden, "what is not applicable is hidden until asked for"
 
 
+def pages(tmp_path: Path, text: str) -> int:
+    """Print a page to PDF and count the sheets."""
+    source = tmp_path / "print.html"
+    source.write_text(text, encoding="utf-8")
+    target = OUTPUT / "page.pdf"
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", f"--print-to-pdf={target}"]
+    subprocess.run([*command, source.as_uri()], check=True, capture_output=True, timeout=120)
+    return len(re.findall(rb"/Type\s*/Page\b(?!s)", target.read_bytes()))
+
+
+def test_on_paper_the_evidence_is_unfolded_and_each_host_has_a_sheet(tmp_path: Path) -> None:
+    text = page()
+    unfolded = pages(tmp_path, text)
+    folded = pages(tmp_path, text.replace("'beforeprint'", "'neverprint'"))
+    assert unfolded > folded, "what is folded on the screen is not folded on paper"
+    hosts = text.count("<section class=host")
+    assert hosts == 3
+    assert folded > hosts, "a cover and a sheet per host at least"
+
+
 def test_it_can_be_dark(tmp_path: Path) -> None:
     assert browse(tmp_path, 1280, "--blink-settings=preferredColorScheme=0")
