@@ -21,6 +21,27 @@ LOGGING_EXTRA = cloudinit_conf.FOLDER + "/06-azure-logging.cfg"
 #: From this release on the packaged module order is right (CINIT-03).
 ORDER_FIXED = (23,)
 
+#: From this release on a datasource that is named alone is not asked whether it is there (override_ds_detect in
+#: cloudinit/sources/__init__.py). Elsewhere than on Azure cloud-init then tries for 20 minutes to reach Azure's
+#: services, and where it gets as far as reporting its failure for longer, all before the network is up: nobody can
+#: log in to the build machine after a restart.
+FORCES_ONLY = (23, 2)
+
+ELSEWHERE_NAME = "azure-elsewhere.conf"
+#: Azure is recognised as cloud-init does it: chassis asset tag, or a seed. A tag that cannot be read counts as Azure,
+#: and on Azure nothing is written.
+ELSEWHERE_TEXT = (
+    cloudinit_conf.HEADER
+    + """# cloud-init does not look for its only datasource before it waits for it, for 20 minutes and more and before
+# the network is up. So elsewhere than on Azure it is told that there is none.
+[Service]
+ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
+ grep -q 7783-7084-3265-9085-8269-3286-77 /sys/class/dmi/id/chassis_asset_tag || \
+ [ -e /var/lib/cloud/seed/azure/ovf-env.xml ] || \
+ { mkdir -p /run/cloud-init && echo "datasource_list: [ None ]" > /run/cloud-init/cloud.cfg; }'
+"""
+)
+
 
 class Plan(NamedTuple):
     """changes to make; removed are the installers' files among them."""
@@ -77,6 +98,17 @@ def _swap(host: Host, mount_point: str) -> List[edits.Change]:
     return changes
 
 
+def _elsewhere(host: Host, installed: Tuple[int, ...]) -> List[edits.Change]:
+    """CINIT-02: the drop-in for the first of cloud-init's units that reads the configuration, where it is needed."""
+    single = units.state(host, "cloud-init-main.service") != "absent"
+    changes: List[edits.Change] = []
+    for name in ("cloud-init-main.service", "cloud-init-local.service"):
+        needed = installed >= FORCES_ONLY and (name == "cloud-init-main.service") == single
+        path = "/etc/systemd/system/%s.d/%s" % (name, ELSEWHERE_NAME)
+        changes += edits.plan_file(host, path, ELSEWHERE_TEXT if needed else None)
+    return changes
+
+
 def plan(host: Host, params: Dict[str, Any]) -> Plan:
     """What has to change; params are the options of the module cloud_init_azure."""
     profile = profiles.select(host.os_release())
@@ -114,6 +146,7 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
         changes += edits.plan_file(host, path, wanted[path])
     for path in removed + [cloudinit_conf.DISABLED_FILE]:
         changes += edits.plan_file(host, path, None)
+    changes += _elsewhere(host, installed)
     if params.get("swap"):
         changes += _swap(host, params.get("mount_point") or profile.resource_mount_point)
     disabled = cloudinit_conf.network_disabled(_merged(after))

@@ -14,6 +14,8 @@ description:
     to CINIT-10. Each file is written whole; nothing is appended.
   - Takes away what installers leave behind to switch cloud-init off, and puts disk_setup and mounts into the
     init stage for cloud-init before 23.
+  - Lets cloud-init 23.2 and newer know when it is not on Azure, for which it would otherwise wait 20 minutes and more
+    before the network is up.
   - Checks at the end that the effective datasource list, all files merged, is Azure alone.
 version_added: 0.1.0
 author:

@@ -1,0 +1,77 @@
+"""Elsewhere than on Azure, a cloud-init that asks its only datasource at any price is told that there is none."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan
+
+LOCAL = "/etc/systemd/system/cloud-init-local.service.d/azure-elsewhere.conf"
+MAIN = "/etc/systemd/system/cloud-init-main.service.d/azure-elsewhere.conf"
+TAG = "7783-7084-3265-9085-8269-3286-77\n"
+
+
+def tree(version: str, *units: str) -> dict[str, str]:
+    return {
+        "/etc/os-release": "ID=debian\nVERSION_ID=13\n",
+        "/etc/cloud/cloud.cfg": "cloud_init_modules:\n  - disk_setup\n  - mounts\n",
+        "/usr/lib/python3/dist-packages/cloudinit/version.py": f'__VERSION__ = "{version}"\n',
+        **{f"/usr/lib/systemd/system/{name}": "[Service]\n" for name in units},
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "units", "wanted"),
+    [
+        ("22.4.2", ["cloud-init-local.service"], []),
+        ("23.1.2", ["cloud-init-local.service"], []),
+        ("23.3.1", ["cloud-init-local.service"], [LOCAL]),
+        ("24.2", ["cloud-init-local.service"], [LOCAL]),
+        ("25.1.4", ["cloud-init-local.service", "cloud-init-main.service"], [MAIN]),
+    ],
+)
+def test_which_unit_is_told(make_host, version: str, units: list[str], wanted: list[str]) -> None:
+    changes = cloudinit_plan.plan(make_host(tree(version, *units)), {}).changes
+    assert [change.path for change in changes if change.path.endswith("elsewhere.conf")] == wanted
+
+
+def test_an_upgrade_moves_the_drop_in(make_host) -> None:
+    host = make_host({**tree("25.1", "cloud-init-main.service"), LOCAL: cloudinit_plan.ELSEWHERE_TEXT})
+    changes = {change.path: change.after for change in cloudinit_plan.plan(host, {}).changes}
+    assert changes[LOCAL] is None
+    assert changes[MAIN] == cloudinit_plan.ELSEWHERE_TEXT
+
+
+@pytest.mark.parametrize(
+    ("tag", "seed", "told"),
+    [
+        (TAG, False, False),
+        (None, False, False),
+        ("No Asset Tag\n", False, True),
+        ("\n", True, False),
+        ("", False, True),
+    ],
+)
+def test_the_command(tmp_path: Path, tag: str | None, seed: bool, told: bool) -> None:
+    """The shell line itself, with its absolute paths put below a directory."""
+    joined = cloudinit_plan.ELSEWHERE_TEXT.replace("\\\n", "")
+    words = shlex.split(re.search(r"^ExecStartPre=-(.*)$", joined, re.MULTILINE)[1])
+    assert words[:2] == ["/bin/sh", "-c"]
+    assert not set("$%") & set(words[2]), "systemd would expand these"
+    if tag is not None:
+        (tmp_path / "sys/class/dmi/id").mkdir(parents=True)
+        (tmp_path / "sys/class/dmi/id/chassis_asset_tag").write_text(tag)
+    if seed:
+        (tmp_path / "var/lib/cloud/seed/azure").mkdir(parents=True)
+        (tmp_path / "var/lib/cloud/seed/azure/ovf-env.xml").touch()
+    command = re.sub(r"/(?=sys/|var/|run/)", f"{tmp_path}/", words[2])
+    subprocess.run([*words[:2], command], check=True)
+    written = tmp_path / "run/cloud-init/cloud.cfg"
+    assert written.exists() is told
+    if told:
+        assert written.read_text() == "datasource_list: [ None ]\n"
