@@ -267,8 +267,8 @@ notes:
   elements: str
   sample: ["/etc/motd still names builder."]
 stopped:
-  description: Why the second part was not begun.
-  returned: when a check of the first part failed
+  description: Why the second part was not begun, or what to do when a check of the second part failed.
+  returned: when a check failed
   type: str
   sample: Stopped before host keys and the account in use were touched, so that you can still log in.
 """

@@ -88,7 +88,7 @@ systemctl restart systemd-journald; logger '{CANARY}'; logger -p auth.info '{CAN
 setsid sh -c 'while :; do echo "{CANARY} $(date)" >> /var/log/app/a.log; sleep 0.2; done' >/dev/null 2>&1 &
 cat > /etc/systemd/system/chatty.service <<'EOF'
 [Service]
-ExecStart=/bin/sh -c 'exec >>/var/log/app/chatty.log; while :; do echo {CANARY}; sleep 0.1; done'
+ExecStart=/bin/sh -c 'exec >>/var/log/app/chatty.log; while :; do printf canary-; echo 2d40; sleep 0.1; done'
 Restart=always
 EOF
 systemctl daemon-reload; systemctl start chatty
@@ -158,6 +158,7 @@ class Guest:
         self.work = work
         self.directory = work / "guest"
         self.state = start.start(name, self.directory)
+        self.hostname = self.ssh("hostname").strip()
 
     @property
     def serial(self) -> str:
@@ -269,7 +270,7 @@ def assert_clean(guest: Guest, files: Path) -> None:
     assert 'AZURE-DEPROVISION-RESULT {"checks"' in guest.serial and '"ok": true' in guest.serial
     assert '"left"' not in guest.serial
     assert files_with(files, CANARY) == []
-    for word in (*PEOPLE, "helpdesk", guest.state["user"], guest.state["name"]):
+    for word in (*PEOPLE, "helpdesk", guest.state["user"], guest.hostname):
         assert files_with(files, word, "etc", "var", "root", "home", "boot", "srv", "opt") == [], word
     assert list((files / "etc/ssh").glob("ssh_host_*")) == []
     assert list((files / "home").iterdir()) == []
@@ -282,8 +283,8 @@ def assert_clean(guest: Guest, files: Path) -> None:
     for folder in ("tmp", "var/tmp", "var/crash", "var/log/journal", "var/lib/waagent", "var/lib/dhcp"):
         assert not (files / folder).exists() or list((files / folder).iterdir()) == [], folder
     assert re.search(r"(?m)^root:[!*]", (files / "etc/shadow").read_text())
-    for path in ("boot/grub/grub.cfg", "etc/fstab", "usr/bin/python3", "etc/ssh/sshd_config", "var/lib/dpkg/status"):
-        assert (files / path).exists(), path
+    for name in ("boot/grub/grub.cfg", "etc/fstab", "usr/bin/python3", "etc/ssh/sshd_config", "var/lib/dpkg/status"):
+        assert (files / name).exists(), name
 
 
 # -- one used guest per kind, nothing goes wrong -------------------------------------------------------------------
@@ -302,18 +303,19 @@ def listing(guest: Guest) -> dict[str, tuple[str, ...]]:
     words = "find / -xdev -not -type d -printf '%p\\t%m\\t%U\\t%G\\t%s\\t%T@\\n'"
     found = {}
     for line in guest.ssh("sudo", words).splitlines():
-        path, *details = line.split("\t")
-        found[path] = (*details[:-1], details[-1].split(".")[0])
+        path, mode, *details = line.split("\t")
+        # debugfs does not bring setuid bits along.
+        found[path] = (format(int(mode, 8) & 0o777, "o"), *details[:-1], details[-1].split(".")[0])
     return found
 
 
 def listing_of(files: Path) -> dict[str, tuple[str, ...]]:
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for path in files.rglob("*"):
         details = path.lstat()
         if not stat.S_ISDIR(details.st_mode):
             found["/" + str(path.relative_to(files))] = (
-                format(stat.S_IMODE(details.st_mode), "o"),
+                format(details.st_mode & 0o777, "o"),
                 str(details.st_uid),
                 str(details.st_gid),
                 str(details.st_size),

@@ -92,14 +92,14 @@ def lineage(pid: int) -> List[int]:
     return found
 
 
-def log_writers() -> List[int]:
-    """Processes that have a file below /var/log open for writing."""
+def log_writers(directory: str = "/var/log/") -> List[int]:
+    """Processes that have a file below a directory open for writing."""
     found = []
     for info in processes():
         base = "/proc/%d/" % info.pid
         try:
             for number in os.listdir(base + "fd"):
-                if not os.readlink(base + "fd/" + number).startswith("/var/log/"):
+                if not os.readlink(base + "fd/" + number).startswith(directory):
                     continue
                 with open(base + "fdinfo/" + number, "rb") as stream:
                     flags = re.search(rb"^flags:\s*([0-7]+)", stream.read(), re.MULTILINE)
@@ -122,6 +122,22 @@ def unit_of(pid: int) -> str:
     return os.fsdecode(match.group(1)) if match else ""
 
 
+#: What goes on while everything else is stopped for the last cleaning: init and its helpers, the bus, the network.
+_NEVER_STOPPED = re.compile(
+    r"^(?:systemd.*|\(sd-pam\)|init|dbus.*|sshd.*|agetty|udevd|NetworkManager|nm-.*|dhclient|dhcpcd|wicked.*|connmand|"
+    r"udhcpc|login|multipathd|iscsid|plymouthd|rngd|haveged)$"
+)
+
+
+def is_in_session(pid: int) -> bool:
+    """Whether a process belongs to a login session (logind's scopes), the SSH server's own half of it included."""
+    try:
+        with open("/proc/%d/cgroup" % pid, "rb") as stream:
+            return re.search(rb"/session-[^/\n]+\.scope", stream.read()) is not None
+    except OSError:
+        return False
+
+
 class Live:
     """Acts on the running system and writes down, in actions, what it ran.
 
@@ -134,6 +150,7 @@ class Live:
         self.actions: List[str] = []
         self.before_commit: Callable[[], None] = lambda: None
         self.tools = True
+        self.stopped: Set[int] = set()
         self.systemd = os.path.isdir("/run/systemd/system") and host.which("systemctl") is not None
 
     def _run(self, argv: Sequence[str], timeout: float = 90) -> Optional[CommandResult]:
@@ -269,7 +286,9 @@ class Live:
         return count
 
     def kill_sessions(self, context: Context, spare: bool) -> None:
-        """Kill, unasked, the processes of accounts that go and every program at a terminal that keeps a history.
+        """Kill, unasked, the processes of accounts that go, every program at a terminal that keeps a history, and
+        whatever else login sessions left running, root's too, without the farewell in which the SSH server would
+        write login records.
 
         spare: not the session that waits for the result.
         """
@@ -281,11 +300,28 @@ class Live:
             if process.pid in spared or process.pid <= 1:
                 continue
             at_terminal = process.has_terminal and process.comm.lstrip("-") in HISTORY_PROGRAMS
-            if process.uid in gone or at_terminal:
+            if process.uid in gone or at_terminal or is_in_session(process.pid):
                 pids.append(process.pid)
         if self._kill(pids, signal.SIGKILL):
             self.actions.append("killed %d processes of accounts that go, and shells at terminals" % len(pids))
             time.sleep(0.5)
+
+    def stop_others(self, context: Context) -> None:
+        """SIGSTOP to every program but init's, the network's and ours: what opens a log for each line that it writes
+        is seen by nobody, and must not write while the last cleaning is done. A later SIGCONT lets it go on."""
+        spared = set(lineage(os.getpid())) | self.protected_pids | {1, 2}
+        pids = [
+            process.pid
+            for process in processes()
+            if process.pid not in spared and process.ppid != 2 and not _NEVER_STOPPED.match(process.comm)
+        ]
+        self.stopped.update(pids)
+        if self._kill(pids, signal.SIGSTOP):
+            time.sleep(0.1)
+
+    def let_others_go_on(self) -> None:
+        self._kill(sorted(self.stopped), signal.SIGCONT)
+        self.stopped.clear()
 
     def stop_network_writers(self) -> None:
         """Before the power goes: nothing may write resolv.conf or a lease again. Interfaces stay as they are."""

@@ -88,6 +88,9 @@ def _gone(context: Context, planned: Sequence[Entry], done: Sequence[Entry]) -> 
         return entry.kind == "account", entry.path
 
     mine = {key(entry) for entry in done}
+    # Of a text that an agent's tool changed before us, what was planned says what went.
+    texts = {key(entry): entry for entry in planned if entry.kind == "text"}
+    done = [texts.get(key(entry), entry) if entry.kind == "text" else entry for entry in done]
     left = {key(entry) for item in ITEMS for entry in engine.find(context, item)}
     return [entry for entry in planned if key(entry) not in mine and key(entry) not in left] + _unique(done)
 
@@ -141,12 +144,13 @@ def run(
     _apply(context, engine.COMMIT_ITEMS, note, done, problems)
     note("checking")
     commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
-    for _attempt in range(RETRIES if live is not None else 0):
+    for _attempt in range(RETRIES):
         # A program that still runs may have written between the cleaning and the look.
         left = [item for item, found in zip(engine.COMMIT_ITEMS, commit) if not found.ok and item.again]
-        if not left:
+        if live is None or not left:
             break
         live.stop_writers()
+        live.stop_others(context)
         _apply(context, left, note, done, problems)
         commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
     checks += commit
@@ -154,7 +158,14 @@ def run(
     warnings.extend(remnants.sentences(context))
     if live is None and all(check.ok for check in checks):
         host.remove(ctx_module.STATE_FILE)
-    return _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
+    result = _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
+    if live is not None and not all(check.ok for check in checks):
+        live.let_others_go_on()
+        result["stopped"] = (
+            "The way in is gone by now, and the machine was not powered off: repair the cause at its console, or reset "
+            "it; where it runs systemd, the next boot tries once more and powers off."
+        )
+    return result
 
 
 def _kept(context: Context, name: str) -> bool:
@@ -183,6 +194,7 @@ def after_result(context: Context, live: Live, poweroff: bool, free_space: str) 
     if poweroff:
         live.stop_network_writers()
     live.stop_writers()
+    live.stop_others(context)
     for path in context.protected:
         # Ansible's own directory of this task, where the link was lost before it could tidy up.
         if os.path.basename(path).startswith(("ansible-tmp-", "ansible_")):
@@ -190,6 +202,8 @@ def after_result(context: Context, live: Live, poweroff: bool, free_space: str) 
     context.protected = []
     done, problems = engine.apply_items(context, engine.AGAIN_ITEMS, _silent)
     live.free_space(free_space)
+    if not poweroff:
+        live.let_others_go_on()
     return [engine.check(context, item, done, problems) for item in engine.AGAIN_ITEMS]
 
 
@@ -202,8 +216,10 @@ def specialize(host: Host, check_mode: bool) -> Dict[str, Any]:
     before = after = ""
     for path, text, wanted in _specialized_files(host):
         if text != wanted:
-            before += "".join("%s: %s\n" % (path, line) for line in text.split("\n") if "Provisioning.Agent" in line)
-            after += "".join("%s: %s\n" % (path, line) for line in wanted.split("\n") if "Provisioning.Agent" in line)
+            lines = [line for line in text.split("\n") if line and line not in wanted.split("\n")]
+            before += "".join("%s: %s\n" % (path, line) for line in lines)
+            lines = [line for line in wanted.split("\n") if line and line not in text.split("\n")]
+            after += "".join("%s: %s\n" % (path, line) for line in lines)
             if not check_mode:
                 host.write(path, wanted)
             actions.append("%s %s" % ("would write" if check_mode else "wrote", path))

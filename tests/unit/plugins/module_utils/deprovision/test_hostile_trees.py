@@ -17,7 +17,7 @@ from conftest import write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, places, process
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS, Item
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 MakeHost = Callable[..., Host]
@@ -397,7 +397,7 @@ def test_subscriptions_go_only_where_asked(make_host: MakeHost, unregister: bool
 
 
 @pytest.mark.parametrize("item", [item for item in ITEMS if item.paths and item.action in ("delete", "empty")])
-def test_what_cannot_go_is_a_failure_that_names_it(make_host: MakeHost, item: object) -> None:
+def test_what_cannot_go_is_a_failure_that_names_it(make_host: MakeHost, item: Item) -> None:
     """A path of each item that refuses to go: the check of that ID is false and says which path."""
     pattern = item.paths[0].replace("%h", "/root").replace("[a-p]", "p").replace("??????T??????", "260102T030405")
     path = pattern.replace("20??", "2026").replace("*", "x").replace("?", "1")

@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,3 +144,50 @@ def test_an_agent_that_hangs_is_told(make_host: MakeHost) -> None:
     host = make_host({"/usr/sbin/waagent": ""})
     os.chmod(host.path("/usr/sbin/waagent"), 0o755)
     assert "done without it" in Recorder(host, {}).run_agent(Context(host, Options()))[0]
+
+
+def test_who_has_a_log_open_for_writing(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text("x")
+    code = "import sys, time; stream = open(sys.argv[1], sys.argv[2]); print(1, flush=True); time.sleep(60)"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(log), mode], stdout=subprocess.PIPE) for mode in ("a", "r")
+    ]
+    try:
+        for process in started:
+            assert process.stdout is not None and process.stdout.readline() == b"1\n"
+        assert live_module.log_writers(str(tmp_path) + "/") == [started[0].pid]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def test_units_and_sessions_from_control_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {
+        1: b"0::/system.slice/chatty.service\n",
+        2: b"0::/user.slice/user-1000.slice/session-3.scope\n",
+        3: b"12:pids:/system.slice/a@b.service/x\n1:name=systemd:/system.slice/a@b.service\n",
+        4: b"0::/init.scope\n",
+    }
+    real = open
+
+    def fake(path: str, *args: Any) -> Any:
+        if path.startswith("/proc/") and path.endswith("/cgroup"):
+            return io.BytesIO(groups[int(path.split("/")[2])])
+        return real(path, *args)
+
+    monkeypatch.setattr("builtins.open", fake)
+    assert [live_module.unit_of(pid) for pid in groups] == ["chatty.service", "", "a@b.service", ""]
+    assert [live_module.is_in_session(pid) for pid in groups] == [False, True, False, False]
+
+
+def test_what_is_stopped_for_the_last_cleaning(make_host: MakeHost, killed: list[tuple[int, int]]) -> None:
+    live = Live(make_host({"/etc/passwd": PASSWD}), protected_pids=[61, 62, 63, 64])
+    live.stop_others(Context(live.host, Options()))
+    assert (81, signal.SIGSTOP) in killed and (90, signal.SIGSTOP) in killed
+    assert {pid for pid, _number in killed}.isdisjoint({1, 50, 60, 61, 62, 63, 64, 72, 91})
+    stopped = [pid for pid, _number in killed]
+    killed.clear()
+    live.let_others_go_on()
+    assert killed == [(pid, signal.SIGCONT) for pid in stopped] and live.stopped == set()
