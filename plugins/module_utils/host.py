@@ -540,14 +540,16 @@ class Host:
         environment = {"PATH": ":".join(COMMAND_PATH), "LC_ALL": "C", "LANG": "C", "HOME": "/root"}
         environment.update(env or {})
         options: Dict[str, Any] = {}
-        if not self.is_live:
-            root = self.root
+        root = "" if self.is_live else self.root
 
-            def enter() -> None:
+        def enter() -> None:
+            # A hardened login's umask would take what a generator or package writes from everybody else.
+            os.umask(0o022)
+            if root:
                 os.chroot(root)
                 os.chdir("/")
 
-            options["preexec_fn"] = enter
+        options["preexec_fn"] = enter
         try:
             self._step("run", program)
             process = subprocess.Popen(

@@ -344,16 +344,14 @@ _TIED = (
 )
 
 
-def present_arguments(host: Host) -> List[str]:
-    """The arguments of the running kernel and of every boot entry, each once."""
-    found = host.read("/proc/cmdline", "").split()
+def present_arguments(host: Host) -> Tuple[List[str], List[str]]:
+    """The arguments of the running kernel, and those of all boot entries; the latter empty where none can be read."""
+    running = host.read("/proc/cmdline", "").split()
     try:
-        for entry in bootloaders.read_entries(host):
-            found += entry.arguments
+        return running, [argument for entry in bootloaders.read_entries(host) for argument in entry.arguments]
     except AzurePrepError:
         # Whoever changes the boot loader says why it cannot be read; here the running kernel's line has to do.
-        pass
-    return list(dict.fromkeys(found))
+        return running, []
 
 
 def against_rules(arguments: Sequence[str], profile: profiles.Profile) -> Tuple[List[str], List[str]]:
@@ -451,8 +449,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         missing_optional = packages.available(host, missing_optional)
     states = unit_states(host, profile)
     version = ".".join(str(part) for part in cloudinit_plan.version(host))
-    arguments = present_arguments(host)
-    unwanted, left = against_rules(arguments, profile)
+    running, booting = present_arguments(host)
+    unwanted, left = against_rules(list(dict.fromkeys(running + booting)), profile)
     settings = dict(profile.waagent_settings["common"])
     settings.update(profile.waagent_settings.get(provisioner, {}))
     warnings = [profile.note] if profile.note else []
@@ -500,7 +498,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "agent_leftovers": [path for path in AGENT_FILES if host.exists(path)],
         "agentless_files": [path for path in AGENTLESS_FILES if host.exists(path) or host.is_link(path)],
         "wait_online_units": wait_online(host),
-        "cmdline_root": root_by_uuid(host, arguments),
+        "cmdline_root": root_by_uuid(host, booting or running),
         "cmdline_extra_remove": unwanted,
         "cmdline_extra_set": left,
         "vendor": {

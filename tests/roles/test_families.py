@@ -46,13 +46,14 @@ def test_preparing_works_and_a_second_run_changes_nothing(prepared: Prepared, na
 def test_every_entry_has_its_arguments(prepared: Prepared, name: str) -> None:
     machine = prepared.machines[name]
     wanted = ["console=tty1", "console=ttyS0,115200n8", "earlyprintk=ttyS0,115200", "rootdelay=300"]
-    renames = machine.system.family in ("redhat", "generic")
+    renames = machine.system.family in ("redhat", "generic") or name == "ubuntu1604"  # there by its own defaults
     entries = boot_trees.effective(machine.upper)
     assert entries
     for kernel, lines in entries.items():
         for line in lines:
             assert [word for word in wanted if word not in line] == [], (kernel, line)
             assert ("net.ifnames=0" in line) is renames, (kernel, line)
+            assert len([word for word in line if word.startswith("root=")]) == 1, (kernel, line)
             assert not {"quiet", "rhgb", "splash", "splash=silent", "crashkernel=auto"} & set(line), (kernel, line)
 
 

@@ -102,3 +102,11 @@ def test_glob(make_host) -> None:
     assert host.glob("/b/vmlinuz-*") == ["/b/vmlinuz-1", "/b/vmlinuz-2"]
     assert host.glob("/boot/*") == ["/boot/vmlinuz-1", "/boot/vmlinuz-2"]
     assert host.glob("/boot/none") == []
+
+
+def test_a_command_does_not_inherit_the_umask_of_a_hardened_login() -> None:
+    old = os.umask(0o077)
+    try:
+        assert Host("/").run(["sh", "-c", "umask"]).stdout.strip() == "0022"
+    finally:
+        os.umask(old)
