@@ -125,7 +125,14 @@ def packages() -> int:
         print("S | Name\n" + "\n".join(f"  | {name} | x | package" for name in names if name in offers))
         return 0
     if verb == "install":
-        return 0 if {"-s", "--dry-run", "--assumeno"} & set(ARGV) else install(names)
+        conflict = "network-manager" in installed() and "waagent" in names
+        if {"-s", "--dry-run", "--assumeno"} & set(ARGV):
+            print("Remv network-manager [1.42.4-1]\n" if conflict else "")
+            return 0
+        if conflict:
+            Path("/usr/lib/systemd/system/NetworkManager.service").unlink()
+            remember([name for name in installed() if name != "network-manager"])
+        return install(names)
     if verb in ("purge", "remove"):
         return remove(names)
     return 0

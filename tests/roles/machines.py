@@ -117,6 +117,8 @@ SYSTEMS: dict[str, System] = {
     "debian10": System("debian10", APT, "debian"),
     "debian11": System("debian11", APT, "debian"),
     "debian12": System("debian12", APT, "debian"),
+    # The agent's package takes NetworkManager off Debian 12.
+    "debian12nm": System("debian12", APT._replace(network="networkmanager"), "debian"),
     "debian13": System("debian13", APT._replace(network="networkd"), "debian", uefi=True),
     "ubuntu1604": System("ubuntu1604", UBUNTU._replace(network="ifupdown"), "ubuntu"),
     "ubuntu1804": System("ubuntu1804", UBUNTU, "ubuntu"),
@@ -317,8 +319,10 @@ class Machine:
             f"/usr/lib/systemd/system/{unit}": "unit multi-user.target" for unit in ways.daemon_units
         }
         for name in (*ways.daemons[1:], "cloud-utils-growpart", "cloud-guest-utils", "growpart", "gdisk", "gptfdisk", "eject",
-                     "util-linux", "curl", "netplan.io"):  # fmt: skip
+                     "util-linux", "curl", "netplan.io", "isc-dhcp-client"):  # fmt: skip
             offers.setdefault(name, {})
+        interfaces = "source /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n"
+        offers["ifupdown"] = {"/usr/sbin/ifup": "#!/bin/sh\n", "/etc/network/interfaces": interfaces}
         for name, files in offers.items():
             target = self.upper / "var/offers" / name
             (target / "files").mkdir(parents=True)
@@ -327,6 +331,8 @@ class Machine:
                 self.write({path: content})
                 self.upper = keeper
         present = ["openssh-server", "openssh", "sudo"]
+        if self.name == "debian12nm":
+            present.append("network-manager")
         self.write({"/var/installed": "\n".join(present) + "\n", "/usr/bin/cloud-place": ""})
         (self.upper / "usr/bin/cloud-place").unlink()
         if ways.manager == "apt":

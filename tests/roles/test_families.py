@@ -160,6 +160,19 @@ def test_time(prepared: Prepared, name: str) -> None:
     assert "systemd-timesyncd.service" not in wants
 
 
+def test_a_network_is_there_before_networkmanager_goes(prepared: Prepared) -> None:
+    """Debian 12's agent conflicts with NetworkManager: ifupdown serves both names of the card by then."""
+    if "debian12nm" not in prepared.machines:
+        pytest.skip("the machine debian12nm was not chosen")
+    machine = prepared.machines["debian12nm"]
+    calls = [line for line in machine.read("/var/log/calls").splitlines() if " install " in line and " -s " not in line]
+    assert "ifupdown" in calls[0] and "waagent" in calls[1], calls
+    assert not machine.exists("/usr/lib/systemd/system/NetworkManager.service")
+    folder = machine.upper / "etc/network/interfaces.d"
+    text = "".join(path.read_text() for path in folder.iterdir())
+    assert "iface eth0 inet dhcp" in text and "iface ens3 inet dhcp" in text
+
+
 def test_an_unknown_family_is_told_what_is_left(prepared: Prepared) -> None:
     if "arch" not in prepared.machines:
         pytest.skip("the machine arch was not chosen")
