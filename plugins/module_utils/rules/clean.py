@@ -31,8 +31,11 @@ CHECKS = Table()
 #: How deep below a home directory a history is looked for.
 HISTORY_DEPTH = 12
 
-#: Histories by their whole name, besides .*_history: less, vim and viminfo repeat what was typed too.
-_HISTORIES = (".history", ".zhistory", ".histfile", ".lesshst", ".viminfo", ".Rhistory", ".octave_hist")
+#: Histories by their whole name, besides .*_history.
+_HISTORIES = (".history", ".zhistory", ".histfile", ".Rhistory", ".octave_hist")
+
+#: What less and vim keep of searches: nobody's commands, so judged only once the capture step should have removed it.
+_SEARCHES = (".lesshst", ".viminfo")
 
 #: Histories below a directory of their program: name to the end of the directory.
 _INNER_HISTORIES = {
@@ -85,7 +88,7 @@ def agent_log(context: Context) -> Outcome:
 
 def is_history(folder: str, name: str) -> bool:
     """Whether a file remembers what was typed into a shell, a database client or an interpreter."""
-    if name in _HISTORIES or (name.startswith(".") and name.endswith(("sh_history", "_history"))):
+    if name in _HISTORIES or name in _SEARCHES or (name.startswith(".") and name.endswith(("sh_history", "_history"))):
         return True
     inner = _INNER_HISTORIES.get(name)
     return inner is not None and folder.endswith(inner)
@@ -138,6 +141,8 @@ def shell_history(context: Context) -> Outcome:
             target = own if home in mine else found
             target += [text for text in texts if text not in target]
     found = [text for text in found if text not in own]
+    if found and all(text.split(" ")[0].endswith(_SEARCHES) for text in found):
+        return context.after_capture(bad(join(found)))
     if found:
         return bad(join(found))
     if denied:

@@ -207,6 +207,8 @@ BROKEN: list[Case] = [
     case("CLEAN-07", "debian", {"/root/.mysql_history": "set password\n"}),
     case("CLEAN-07", "debian", {"/home/you/.local/share/fish/fish_history": "- cmd: x\n"}),
     case("CLEAN-07", "debian", {"/home/gone/.bash_history": "x\n"}),
+    case("CLEAN-07", "debian", {"/root/.lesshst": "x\n", "/home/you/.psql_history": "x\n"}),
+    case("CLEAN-07", "debian", {"/root/.viminfo": "x\n"}, phase="captured"),
     case("CLEAN-07", "debian", {"/home/you/.bash_history": "-> ../../var/hist", "/var/hist": "x\n"}),
     case("CLEAN-08", "debian", {"/var/log/auth.log.1": "x\n"}, phase="captured"),
     case("CLEAN-08", "debian", {"/var/log/audit/audit.log": "x\n"}, phase="captured"),
@@ -261,6 +263,7 @@ RIGHT: list[Case] = [
     case("CINIT-02", "debian", {CLOUD + "99.cfg": "datasource_list: [ 'Azure' ]  # only\nusers:\n- default\n- {name: a, groups: [sudo,\n    adm]}\ntext: it's fine\n"}),
     case("TIME-01", "debian", {"/etc/chrony/chrony.conf": "makestep 1 3\nconfdir /etc/chrony/conf.d\n", "/etc/chrony/conf.d/azure.conf": "refclock PHC /dev/ptp_hyperv:x poll 3\nmakestep 1.0 -1\n"}),
     case("CLEAN-07", "debian", {"/home/you/.bash_history": "-> /dev/null", "/root/.bash_history": "", "/home/me/.bash_history": "ls\n"}),
+    case("CLEAN-07", "debian", {"/root/.lesshst": "x\n", "/root/.viminfo": "x\n"}),
     case("CLEAN-08", "debian", {"/var/log/syslog": "", "/var/log/README": "see journal\n"}, phase="captured"),
 ]  # fmt: skip
 
