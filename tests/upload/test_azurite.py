@@ -92,14 +92,14 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     process = subprocess.Popen([*command, *options, "--disableTelemetry"], stdout=subprocess.DEVNULL)
     try:
         server = Azurite(port)
-        for _ in range(100):
+        for _ in range(450):
             try:
                 server.call("PUT", "images", {"restype": "container"})
                 break
             except OSError:
                 time.sleep(0.2)
         else:
-            pytest.fail("Azurite did not start within 20 seconds")
+            pytest.fail("Azurite did not start within 90 seconds")
         yield server
     finally:
         process.terminate()

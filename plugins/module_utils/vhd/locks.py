@@ -251,8 +251,8 @@ def _guard(descriptor: int, path: str, writable: bool, exclusive: bool) -> Tuple
     if strength == "exclusive":
         return strength, []
     return strength, [
-        "%s lies where file leases are not to be had; only locks and the open files of this machine could be "
-        "looked at, so make sure that no other machine has it open." % path
+        "No file lease is to be had on %s (its file system has none, or it belongs to another account); only locks and "
+        "the open files of this machine could be looked at, so make sure that no other machine has it open." % path
     ]
 
 
