@@ -23,6 +23,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.progress import
 #: The largest page blob disk that Azure takes by upload (UPL), and the specification's own limit is far above it.
 LARGEST_GIB = 32768
 
+#: The longest wait for an image in use, seconds: 30 days. Also keeps out what is no number.
+MAX_WAIT = 30 * 86400
+
 
 class Options(NamedTuple):
     """The module's options. uuid: 16 bytes or None. source_date_epoch: Unix seconds or None."""
@@ -584,6 +587,8 @@ def run(
     """
     if not 1 <= options.max_size_gib <= LARGEST_GIB:
         raise AzurePrepError("max_size_gib must lie between 1 and %d; it is %d." % (LARGEST_GIB, options.max_size_gib))
+    if not 0 <= options.lock_timeout < MAX_WAIT:
+        raise AzurePrepError("lock_timeout must be from 0 to %d seconds; it is %s." % (MAX_WAIT, options.lock_timeout))
     for name in (options.path, options.dest, options.qemu_img):
         if "\0" in name:
             raise AzurePrepError("A path must not hold a NUL character: %r." % name)

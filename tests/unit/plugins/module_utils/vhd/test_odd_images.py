@@ -104,6 +104,13 @@ def test_a_nul_in_a_name_is_a_sentence(name: str) -> None:
     refused("must not hold a NUL", "/dev/null", dest=name)
 
 
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf"), 1e300])
+def test_a_wait_without_an_end_is_refused(tmp_path: Path, seconds: float) -> None:
+    raw = tmp_path / "disk.raw"
+    sparse_disk(raw, SIZE)
+    refused("lock_timeout must be from 0", raw, lock_timeout=seconds)
+
+
 def test_a_disk_that_is_encrypted_as_a_whole(tmp_path: Path) -> None:
     raw = tmp_path / "disk.raw"
     raw.write_bytes(b"LUKS\xba\xbe\0\1".ljust(SIZE, b"x"))
