@@ -187,19 +187,20 @@ class Transaction:
         failures = []
         for path in reversed(self._order):
             before = self._before[path]
+            copy = self._copies.get(path)
             try:
                 if before is None:
                     self._host.remove(path)
-                elif not self._host.is_file(path) or self._host.read_bytes(path) != before:
+                elif self._host.is_file(path) and self._host.read_bytes(path) == before:
+                    if copy is not None:
+                        self._host.remove(copy)
+                elif copy is not None:
+                    # Takes no room: the disk may be full by now.
+                    self._host.rename(copy, path)
+                else:
                     self._host.write(path, before, mode=self._modes[path])
             except (AzurePrepError, OSError) as exc:
                 failures.append("%s could not be put back: %s" % (path, exc))
-        for path in self._copies.values():
-            if not failures:
-                try:
-                    self._host.remove(path)
-                except AzurePrepError as exc:
-                    failures.append(str(exc))
         return failures
 
     def changed(self) -> bool:

@@ -19,7 +19,10 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
     Change,
+    Entry,
     Transaction,
+    find_image,
+    kernel_version,
     stale_entries,
 )
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -45,6 +48,9 @@ BACKUP_DIRECTORY = "azure-backup"
 
 #: Seconds that making one image may take on a slow machine without hardware virtualisation.
 COMMAND_TIMEOUT = 3600
+
+#: How the release of Red Hat's rescue kernel begins in the names of its files.
+RESCUE = "0-rescue"
 
 #: A new image may be this much larger than the old one; where there is none, this many bytes are assumed.
 GROWTH = 1.3
@@ -239,15 +245,21 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
     generator = detect(host, images)
     warnings = stale_entries(host, entries)
     warnings += [image.error for image in images if image.error]
+    warnings += _rescue_warnings(host, entries, kernels, request.drivers)
     drivers = list(request.drivers) + _offered(host, request, images, chosen)
     # What no generator reads needs no configuration: images that hold all are good without one.
     changes = _configure(host, generator.name, drivers) if generator is not None else []
     todo = [image for image in images if _needs_rebuild(image, request.rebuild)]
     if generator is None and todo:
         raise AzurePrepError(
-            "No generator of initramfs images is installed%s (looked for update-initramfs, dracut, mkinitrd), and the "
-            "image of %s lacks %s."
-            % ("" if host.is_live else " in " + host.root, todo[0].version, ", ".join(todo[0].missing) or "nothing"),
+            "No generator of initramfs images that is known here is installed%s (looked for update-initramfs, dracut, "
+            "mkinitrd), and the image of %s%s lacks %s."
+            % (
+                "" if host.is_live else " in " + host.root,
+                todo[0].version,
+                ", which %s made," % todo[0].generator if todo[0].generator else "",
+                ", ".join(todo[0].missing) or "nothing",
+            ),
             missing={image.version: image.missing for image in images},
         )
     results: Dict[str, Result] = {
@@ -293,6 +305,32 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
         warnings,
         _diff(changes, images, todo),
     )
+
+
+def _rescue_warnings(
+    host: Host, entries: Sequence[Entry], kernels: Sequence[Kernel], drivers: Sequence[str]
+) -> List[str]:
+    """A sentence for every rescue image of Red Hat's families that cannot find its disk on Azure.
+
+    Its kernel's name tells no release, so that no generator can make it anew.
+    """
+    builtin = {name for kernel in kernels for name in builtin_modules(host, kernel.version)}
+    names = {name for entry in entries if kernel_version(entry.kernel).startswith(RESCUE) for name in entry.initrd}
+    result = []
+    for path in sorted(found for found in (find_image(host, name) for name in names) if found):
+        try:
+            content = read_image(host, path)
+        except AzurePrepError as exc:
+            result.append(str(exc))
+            continue
+        held = builtin.union(*content.modules.values())
+        missing = [driver for driver in drivers if normalise(driver) not in held]
+        if missing:
+            result.append(
+                "The rescue image %s lacks %s and cannot be made anew; remove it with its kernel and its boot entry."
+                % (path, ", ".join(missing))
+            )
+    return result
 
 
 def _needs_rebuild(image: KernelImage, rebuild: str) -> bool:

@@ -73,7 +73,9 @@ def configure(host: Host, drivers: Sequence[str]) -> List[Change]:
     if not missing:
         return []
     text = host.read(DROP_IN, default="")
-    after = text + ("\n" if text and not text.endswith("\n") else "") + line(missing)
+    # An empty line in between ends a last line that says it goes on below.
+    lead = "" if not text or text.endswith("\n") and not text.endswith("\\\n") else "\n"
+    after = text + lead + line(missing)
     result = configured(host, {DROP_IN: after})
     lost = [driver for driver in drivers if normalise(driver) not in result["add_drivers"] + result["force_drivers"]]
     if lost:

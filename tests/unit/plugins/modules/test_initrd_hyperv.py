@@ -165,7 +165,7 @@ def test_without_a_generator_a_good_system_passes_and_a_bad_one_is_told(tmp_path
     host.tools = []
     assert not initrd_hyperv.run({}, host, False)["changed"]
     Path(host.path("/boot/initramfs-%s.img" % NEW)).write_bytes(image(NEW, ["ext4"], "dracut"))
-    with pytest.raises(AzurePrepError, match="No generator of initramfs images is installed"):
+    with pytest.raises(AzurePrepError, match="No generator of initramfs images that is known here is installed"):
         initrd_hyperv.run({}, host, False)
 
 
