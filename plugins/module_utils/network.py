@@ -623,7 +623,8 @@ def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: b
     # With netplan, networkd's and NetworkManager's own files are not the ones to edit, unless there are some.
     if "netplan" in found:
         changes += _netplan(host)
-    if "networkd" in found and ("netplan" not in found or host.glob(NETWORKD_FOLDER + "/*.network")):
+    theirs = [path for path in host.glob(NETWORKD_FOLDER + "/*.network") if path != SRIOV_NETWORK]
+    if "networkd" in found and ("netplan" not in found or theirs):
         changes += _networkd(host, primary)
     if "networkmanager" in found and ("netplan" not in found or host.glob(NM_FOLDER + "/*")):
         changes += _networkmanager(host)

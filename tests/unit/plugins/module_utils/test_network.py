@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import network
+from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, network
 from ansible_collections.linuxvhd.azure.plugins.modules import network_dhcp, network_sriov
 
 DEFAULTS = {"primary": "ens3", "cloud_init": True, "legacy_ifcfg": False}
@@ -352,3 +352,12 @@ def test_wicked_with_a_fixed_route_and_name_server(make_host) -> None:
     assert host.read(base + "ifcfg-lan0") == "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
     assert not host.exists(base + "routes") and not host.exists(base + "ifroute-lan0")
     assert host.read(base + "config") == ('NETCONFIG_DNS_POLICY="auto"\nNETCONFIG_DNS_STATIC_SERVERS=""\nOTHER="x"\n')
+
+
+def test_netplan_stays_alone_once_virtual_functions_are_left_alone(make_host) -> None:
+    """The file of NET-09 is no networkd configuration of the system's own: a second run would add one to netplan's."""
+    host = make_host({"/etc/netplan/01.yaml": "network: {version: 2, ethernets: {eth0: {dhcp4: true}}}\n", **ENABLED})
+    twice(host)
+    edits.apply(host, network.plan_sriov(host))
+    assert host.exists(network.SRIOV_NETWORK)
+    assert not network_dhcp.run(DEFAULTS, host, False)["changed"]
