@@ -48,7 +48,7 @@ class Evidence(NamedTuple):
     facts: Dict[str, List[str]]
     login: Optional[guest.Login]
     password_login: Optional[guest.Login]
-    offered: Optional[str]
+    offered: str
     medium_read: int
     buses: Tuple[str, ...]
     tried_second: bool
@@ -135,7 +135,7 @@ def agent_name(evidence: Evidence) -> str:
             agent = entry.agent.lower()
             if "cloud-init" in agent:
                 return "cloud-init"
-            return "waagent" if agent.startswith("walinuxagent/") else "agentless"
+            return "waagent" if agent.startswith("walinuxagent") else "agentless"
     return ""
 
 
@@ -177,6 +177,13 @@ def _unreachable(evidence: Evidence, name: str, title: str, rule: str) -> Check:
     return _check(name, title, rule, None, "the guest could not be asked: no login")
 
 
+def _tells_the_user(entry: Entry) -> bool:
+    """Whether an answer of the metadata service held the user's name or keys."""
+    topic = entry.topic.lower()
+    whole = topic in ("instance", "instance/compute")
+    return entry.service == IMDS and (whole or "osprofile" in topic or "publickeys" in topic)
+
+
 def _user(evidence: Evidence) -> Check:
     title = "the user is created and logs in with the private key"
     if evidence.facts:
@@ -189,6 +196,11 @@ def _user(evidence: Evidence) -> Check:
         return _check("user", title, "SSH-01", user == evidence.options.user, "logged in as %s, %s" % (user, rights))
     if evidence.login is None:
         return _check("user", title, "SSH-01", None, "the boot ended before a login could be tried")
+    told = any(_tells_the_user(entry) for entry in evidence.entries)
+    if "Permission denied" in evidence.login.message and agent_name(evidence) == "agentless" and not told:
+        # The article on images without an agent shows a program that does nothing but report ready.
+        text = "the program that reported ready asked for neither user nor key: who may log in is the image's matter"
+        return _check("user", title, "SSH-01", None, text)
     return _check("user", title, "SSH-01", False, "SSH says: %s" % (evidence.login.message or "nothing"))
 
 
@@ -231,7 +243,7 @@ def _host_keys(evidence: Evidence) -> Check:
     old = sorted(path for path, age in born.items() if age < -2)
     if old:
         return _check("host_keys", title, "SSH-04", False, "from before this boot: " + ", ".join(old))
-    keys = "; ".join(evidence.facts.get("host_keys", []))
+    keys = "; ".join(guest.fingerprint(line) for line in evidence.facts.get("host_keys", []))
     return _check("host_keys", title, "SSH-04", True, keys[:400] or ", ".join(sorted(born)))
 
 
@@ -261,11 +273,15 @@ def _password(evidence: Evidence) -> Check:
         worked = login is not None and login.ok and login.out.strip() == evidence.options.user
         text = "login by password worked" if worked else "SSH says: %s" % (login.message if login else "nothing")
         return _check("password", title, "SSH-03", worked, text)
-    if evidence.offered is None:
+    if not evidence.offered:
         return _check("password", title, "SSH-03", None, "the server did not say what it offers")
-    return _check(
-        "password", title, "SSH-03", "password" not in evidence.offered.split(","), "offered: " + evidence.offered
-    )
+    text = "offered: " + evidence.offered
+    if "password" not in evidence.offered.split(","):
+        return _check("password", title, "SSH-03", True, text)
+    if agent_name(evidence) == "agentless":
+        text += "; without an agent nothing switches passwords off, and the user that was made here has none"
+        return _check("password", title, "SSH-03", None, text)
+    return _check("password", title, "SSH-03", False, text)
 
 
 def _resource_disk(evidence: Evidence) -> Check:
@@ -331,10 +347,19 @@ def _second_boot(evidence: Evidence) -> Check:
     ):
         if evidence.facts.get(name) != evidence.second.get(name):
             problems.append("new " + words)
-    reports = [entry for entry in evidence.later_entries if entry.topic == "health"]
-    if reports:
-        problems.append("health reports: " + ", ".join("%s by %s" % (entry.note, entry.agent) for entry in reports))
-    text = "; ".join(problems) if problems else "same machine-id, host keys, host name and keys; no health report"
+    reports = [entry for entry in evidence.later_entries if entry.report is not None]
+    told = ", ".join("%s by %s" % (entry.note, entry.agent or "an unnamed client") for entry in reports)
+    # An agent that provisioning is switched off in reports ready at every start (azurelinuxagent/pa/provision/
+    # default.py, run) and does nothing else. A report by anyone else, or another state, is provisioning.
+    heartbeat = all(
+        entry.agent.lower().startswith("walinuxagent") and entry.report is not None and entry.report.state == "Ready"
+        for entry in reports
+    )
+    if reports and not heartbeat:
+        problems.append("health reports: " + told)
+    text = "same machine-id, host keys, host name and keys; " + (told or "no health report")
+    if problems:
+        text = "; ".join(problems)
     return _check("second_boot", title, rule, not problems, text)
 
 
@@ -345,7 +370,7 @@ def provisioned(facts: Dict[str, List[str]], judged: List[Check]) -> Dict[str, A
         "user": guest.first(facts, "user"),
         "hostname": guest.first(facts, "hostname"),
         "ssh_key": status.get("user") == "pass",
-        "host_keys": [" ".join(line.split()[1:2] + line.split()[-1:]) for line in facts.get("host_keys", [])],
+        "host_keys": [guest.fingerprint(line) for line in facts.get("host_keys", [])],
         "host_keys_new": status.get("host_keys") == "pass",
         "machine_id": guest.first(facts, "machine_id"),
     }

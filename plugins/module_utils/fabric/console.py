@@ -43,6 +43,7 @@ def _sign(name: str, *patterns: str) -> Sign:
 #: Landmarks of a good boot.
 LANDMARKS = (
     _sign("loader", r"GNU GRUB|Welcome to GRUB|GRUB loading|^Loading Linux|Booting `"),
+    _sign("countdown", r"highlighted entry will be executed automatically in [1-9]\d*s"),
     _sign("kernel", r"\bLinux version \d+\.\d+\S* \("),
     _sign(
         "disk",

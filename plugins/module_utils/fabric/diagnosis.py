@@ -26,7 +26,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.pcap import 
 class Story(NamedTuple):
     """Everything known about a boot that did not end well.
 
-    outcome: "fatal", "idle", "timeout", "ended", "loop", "failed" (reported by the guest) or "ready".
+    outcome: "fatal", "idle", "timeout", "ended", "loop", "failed" (reported by the guest), "refused" or "ready".
     seen: signs on the console. screen: text on the VGA screen. medium_read: bytes read from the CD-ROM.
     login: whether an SSH login with the key worked in spite of all. buses: how the disk was offered, in order.
     """
@@ -61,7 +61,18 @@ def _line(story: Story, *names: str) -> str:
 
 def diagnose(story: Story) -> Diagnosis:
     """The most likely cause. Always answers; where nothing fits it says so and names the last landmark."""
-    for step in (_firmware, _loader, _kernel, _disk, _userspace, _ssh, _refused, _reported, _network, _provisioner):
+    for step in (
+        _firmware,
+        _loader,
+        _kernel,
+        _disk,
+        _userspace,
+        locked_out,
+        _refused,
+        _reported,
+        _network,
+        _provisioner,
+    ):
         found = step(story)
         if found is not None:
             return found
@@ -175,8 +186,19 @@ def _userspace(story: Story) -> Optional[Diagnosis]:
     return None
 
 
-def _ssh(story: Story) -> Optional[Diagnosis]:
-    if story.outcome != "ready" or story.login or "ssh_failed" not in story.seen:
+def locked_out(story: Story) -> Optional[Diagnosis]:
+    """Why nobody can log in though ready was reported; None where nothing that is known explains it."""
+    if story.outcome != "ready" or story.login:
+        return None
+    foreign = _foreign(story)
+    if foreign:
+        return Diagnosis(
+            "static_address",
+            "NET-01",
+            "Ready was reported, and then the guest took the fixed address %s instead of the one by DHCP." % foreign[0],
+            "packets from " + ", ".join(foreign),
+        )
+    if "ssh_failed" not in story.seen:
         return None
     return Diagnosis(
         "sshd",
@@ -185,6 +207,11 @@ def _ssh(story: Story) -> Optional[Diagnosis]:
         "makes them later need not start it again: let the image make missing keys (ssh-keygen -A) before it starts.",
         _line(story, "ssh_failed"),
     )
+
+
+def _foreign(story: Story) -> List[str]:
+    """Addresses that the guest used and that nobody gave it."""
+    return [source for source in story.traffic.sources if not source.startswith(("160.", "169.254."))]
 
 
 def _refused(story: Story) -> Optional[Diagnosis]:
@@ -222,7 +249,7 @@ def _network(story: Story) -> Optional[Diagnosis]:
         return None
     if not ("init" in story.seen or "login" in story.seen or story.disk_written or traffic.packets):
         return None
-    foreign = [source for source in traffic.sources if not source.startswith(("160.", "169.254."))]
+    foreign = _foreign(story)
     name = re.search(r"(\w+): renamed from eth0", _line(story, "renamed"))
     if foreign:
         return Diagnosis(

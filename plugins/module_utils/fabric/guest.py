@@ -7,67 +7,72 @@
 Private to the collection: its interface may change in any release.
 """
 
+import base64
+import binascii
+import hashlib
 import os
 import re
+import select
 import shutil
 import stat
 import subprocess
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
-#: Printed by the guest, one section per line "@@name"; POSIX sh, no tool beyond a minimal system's.
-#: %(wait)d: how many seconds to wait for the boot to finish. The first line of input is the password, or empty.
+#: Printed by the guest, one section per line "@@name"; POSIX sh, no tool beyond a minimal system's, and few
+#: processes, because each costs a tenth of a second where QEMU emulates the processor. The first line of input is
+#: the password, or empty. %(wait)d: how many seconds to wait for the boot to finish, without asking systemd every
+#: second: cloud-init says by a file that its last stage is done. What changes until then is asked afterwards.
 FACTS = r"""
 IFS= read -r password
 wait=%(wait)d
 say() { printf '@@%%s\n' "$1"; }
-root() {
-    if [ "$(id -u)" = 0 ]; then "$@"
-    elif sudo -n true 2>/dev/null; then sudo -n "$@"
-    elif [ -n "$password" ] && command -v sudo >/dev/null; then printf '%%s\n' "$password" | sudo -S -p '' "$@"
-    else return 77; fi
-}
-state() { systemctl is-system-running 2>/dev/null || true; }
-if command -v systemctl >/dev/null; then
-    end=$(( $(date +%%s) + wait ))
-    while [ "$(date +%%s)" -lt "$end" ]; do
-        case "$(state)" in
-            initializing) sleep 1 ;;
+say user; id -un
+rooted='id -un; echo @@ovf; cat /var/lib/waagent/ovf-env.xml 2>/dev/null |
+    sed "s/<\([a-zA-Z0-9:]*UserPassword\)>[^<]*/<\1>/"'
+first=0
+while [ -e /run/cloud-init/enabled ] && ! [ -e /run/cloud-init/result.json ] && [ "$first" -lt "$wait" ]; do
+    sleep 1
+    first=$((first + 1))
+done
+state=
+if [ -d /run/systemd/system ]; then
+    while state=$(systemctl is-system-running 2>/dev/null); [ "$first" -lt "$wait" ]; do
+        case $state in
+            initializing) ;;
             # The agent leaves jobs in the queue for minutes; what counts is the boot and cloud-init.
-            starting)
-                systemctl list-jobs --no-legend 2>/dev/null | grep -Eq 'cloud-|multi-user|graphical' || break
-                sleep 1
-                ;;
+            starting) systemctl list-jobs --no-legend 2>/dev/null | grep -Eq 'cloud-|multi-user|graphical' || break ;;
             *) break ;;
         esac
+        sleep 2
+        first=$((first + 2))
     done
 fi
-say user; id -un
-say sudo; root id -un 2>/dev/null
+say sudo
+if [ "$(id -u)" = 0 ]; then sh -c "$rooted"
+elif command -v sudo >/dev/null; then
+    sudo -n sh -c "$rooted" 2>/dev/null ||
+        { [ -z "$password" ] || printf '%%s\n' "$password" | sudo -S -p '' sh -c "$rooted" 2>/dev/null; }
+fi
+say system; printf '%%s\n' "$state"
+say failed; [ "$state" = running ] || systemctl --failed --no-legend --plain 2>/dev/null
 say hostname; cat /proc/sys/kernel/hostname
 say machine_id; cat /etc/machine-id 2>/dev/null
 say boot_id; cat /proc/sys/kernel/random/boot_id
 say boot_time; sed -n 's/^btime //p' /proc/stat
 say changed; stat -L -c '%%Z %%n' /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null
-say host_keys; for f in /etc/ssh/ssh_host_*_key.pub; do [ -e "$f" ] && ssh-keygen -lf "$f"; done
+say host_keys; cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null
 say accounts
-(getent passwd || cat /etc/passwd) | awk -F: '$3 >= 1000 && $3 < 60000 && $7 !~ /(nologin|false|sync)$/ {print $1}'
+{ getent passwd || cat /etc/passwd; } | awk -F: '$3 >= 1000 && $3 < 60000 && $7 !~ /(nologin|false|sync)$/ {print $1}'
 say keys; cat "$HOME/.ssh/authorized_keys"
-say system; state
-say jobs; systemctl list-jobs --no-legend 2>/dev/null
-say failed; systemctl --failed --no-legend --plain 2>/dev/null
 say mounts; cat /proc/mounts
 say swaps; cat /proc/swaps
 say resource; ls -d /dev/disk/cloud/azure_resource* /dev/disk/azure/resource* 2>/dev/null
-say vmbus; ls /sys/bus/vmbus/devices 2>/dev/null
-say virtualization; systemd-detect-virt 2>/dev/null
 say release; cat /etc/os-release
 say kernel; uname -r
 say cmdline; cat /proc/cmdline
-say ovf; root cat /var/lib/waagent/ovf-env.xml 2>/dev/null | sed 's/<\([a-z0-9:]*UserPassword\)>[^<]*/<\1>/'
-say links; ls /sys/class/net
 say end
 """
 
@@ -77,7 +82,8 @@ SSH_OPTIONS = (
     "GlobalKnownHostsFile=/dev/null",
     "IdentitiesOnly=yes",
     "IdentityAgent=none",
-    "LogLevel=ERROR",
+    # So that the client says which ways of logging in the server offers; see _words().
+    "LogLevel=DEBUG1",
     "ControlMaster=no",
     "ControlPath=none",
     "ProxyCommand=none",
@@ -86,12 +92,20 @@ SSH_OPTIONS = (
 )
 
 
+#: Most bytes of output that are kept of one login.
+MAX_OUTPUT = 4 * 1024 * 1024
+
+
 class Login(NamedTuple):
-    """How a login ended: whether it worked, what it printed, and SSH's own words otherwise."""
+    """How a login ended: whether it worked, what it printed, and SSH's own words otherwise.
+
+    offered: the ways of logging in that the server offers ("publickey,password"), empty where it did not say.
+    """
 
     ok: bool
     out: str
     message: str
+    offered: str = ""
 
 
 class Client:
@@ -115,10 +129,16 @@ class Client:
             line += ["-o", option]
         return line + ["-l", self.user, "127.0.0.1"] + command
 
-    def run(self, command: List[str], stdin: str = "", timeout: float = 60, connect: int = 10) -> Login:
-        """Run a command after a login with the key."""
+    def run(
+        self,
+        command: List[str],
+        stdin: str = "",
+        timeout: float = 60,
+        started: Optional[Callable[[], None]] = None,
+    ) -> Login:
+        """Run a command after a login with the key; started is called when its first output arrives."""
         options = ["BatchMode=yes", "IdentityFile=%s" % self.key, "PreferredAuthentications=publickey"]
-        return self._run(self._line(options + ["ConnectTimeout=%d" % connect], command), stdin, timeout, None)
+        return self._run(self._line(options + ["ConnectTimeout=10"], command), stdin, timeout, None, started)
 
     def password_login(self, password: str, timeout: float = 60) -> Login:
         """A login by password only, answered through SSH_ASKPASS; no other tool is needed."""
@@ -137,14 +157,14 @@ class Client:
         finally:
             os.unlink(secret)
 
-    def offered_methods(self, timeout: float = 60) -> Optional[str]:
-        """The ways of logging in that the server offers, "publickey,password"; None where it does not say."""
-        options = ["PreferredAuthentications=none", "PubkeyAuthentication=no", "BatchMode=yes", "ConnectTimeout=20"]
-        login = self._run(self._line(options, ["true"]), "", timeout, None)
-        found = re.search(r"Permission denied \(([a-z,-]+)\)", login.message)
-        return found.group(1) if found else None
-
-    def _run(self, line: List[str], stdin: str, timeout: float, environment: Optional[Dict[str, str]]) -> Login:
+    def _run(
+        self,
+        line: List[str],
+        stdin: str,
+        timeout: float,
+        environment: Optional[Dict[str, str]],
+        started: Optional[Callable[[], None]] = None,
+    ) -> Login:
         # A session of its own: without a terminal ssh asks SSH_ASKPASS, and a Ctrl-C reaches us alone.
         process = subprocess.Popen(
             line,
@@ -154,27 +174,53 @@ class Client:
             env=environment,
             start_new_session=True,
         )
+        if process.stdin is None or process.stdout is None or process.stderr is None:
+            raise AssertionError("pipes must be there by now")
         end = time.monotonic() + timeout
-        data: Optional[bytes] = stdin.encode("utf-8", "surrogateescape")
+        late = False
+        texts: Dict[int, List[bytes]] = {process.stdout.fileno(): [], process.stderr.fileno(): []}
+        reading = list(texts)
         try:
-            while True:
-                try:
-                    out, err = process.communicate(data, timeout=0.5)
-                    break
-                except subprocess.TimeoutExpired:
-                    # The input is on its way; another call goes on where this one stopped.
-                    data = None
-                    self.tick()
+            try:
+                # A few bytes, which always fit into a pipe.
+                process.stdin.write(stdin.encode("utf-8", "surrogateescape"))
+                process.stdin.close()
+            except OSError:
+                # ssh has ended already; its own words tell why.
+                pass
+            while reading:
+                for number in select.select(reading, [], [], 0.5)[0]:
+                    data = os.read(number, 65536)
+                    if not data:
+                        reading.remove(number)
+                    elif sum(len(part) for part in texts[number]) < MAX_OUTPUT:
+                        texts[number].append(data)
+                    if data and started is not None and number == process.stdout.fileno():
+                        started()
+                        started = None
+                self.tick()
                 if time.monotonic() > end:
-                    process.kill()
-                    out, err = process.communicate()
-                    return Login(False, out.decode("utf-8", "replace"), "no answer within %d seconds" % timeout)
-        except BaseException:
-            process.kill()
-            process.communicate()
-            raise
-        told = err.decode("utf-8", "replace").strip().splitlines()
-        return Login(process.returncode == 0, out.decode("utf-8", "replace"), told[-1].strip() if told else "")
+                    late = True
+                    break
+        finally:
+            if process.poll() is None and reading:
+                process.kill()
+            process.wait()
+            process.stdout.close()
+            process.stderr.close()
+        out, err = (b"".join(parts).decode("utf-8", "replace") for parts in texts.values())
+        message, offered = _words(err)
+        if late:
+            return Login(False, out, "no answer within %d seconds" % timeout, offered)
+        return Login(process.returncode == 0, out, message, offered)
+
+
+def _words(text: str) -> Tuple[str, str]:
+    """From what ssh wrote: its last message that is not for debugging, and the ways of logging in that it was told."""
+    found = re.search(r"^debug1: Authentications that can continue: ([a-z0-9@.,-]+)", text, re.MULTILINE)
+    noise = ("debug1:", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: ", "Warning: Permanently")
+    rows = [row.strip() for row in text.splitlines() if row.strip() and not row.startswith(noise)]
+    return (rows[-1] if rows else ""), (found.group(1) if found else "")
 
 
 def make_key(folder: str) -> str:
@@ -208,6 +254,20 @@ def parse_facts(text: str) -> Dict[str, List[str]]:
         elif name and line.strip():
             found[name].append(line)
     return found
+
+
+def fingerprint(line: str) -> str:
+    """A public key line as `ssh-keygen -l` names it, without its length: "SHA256:… (ED25519)"; empty for no key."""
+    words = line.split()
+    try:
+        blob = base64.b64decode(words[1].encode("ascii"), validate=True) if len(words) > 1 else b""
+    except (binascii.Error, ValueError):
+        return ""
+    if not blob:
+        return ""
+    digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
+    kind = words[0].split("@")[0].replace("ssh-", "").split("-")[0].upper()
+    return "SHA256:%s (%s)" % (digest, {"DSS": "DSA"}.get(kind, kind))
 
 
 def first(facts: Dict[str, List[str]], name: str) -> str:

@@ -53,6 +53,17 @@ MAX_RESTARTS = 3
 #: Share of one processor below which a guest counts as idle.
 IDLE_LOAD = 0.12
 
+#: How long an idle guest may still come round, in seconds: by what it has done so far. Units that wait for the
+#: network give up after at most two minutes (systemd-networkd-wait-online), and the provisioner may follow them.
+IDLE_LIMITS = {"boot": 140.0, "up": 140.0, "network": 75.0, "asked": 30.0}
+
+#: A report that is refused this often will not be taken later: the goal state never changes here.
+MAX_REFUSED = 3
+
+#: How long the key may be denied after ready, in seconds. cloud-init reports before it makes the user, but sshd
+#: starts after that; whoever is denied for so long stays outside.
+DENIED_LIMIT = 60.0
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -123,6 +134,8 @@ class Proof:
         self.timeline: List[Event] = []
         self.buses: List[str] = [options.bus]
         self.restarts = 0
+        self.resets = 0
+        self.second = False
         self.ready_seconds: Optional[float] = None
         self.facts: Dict[str, List[str]] = {}
         self.login: Optional[guest.Login] = None
@@ -319,7 +332,9 @@ class Proof:
                 "login": "login prompt",
             }
             for name in self.console.feed(data, self.seconds):
-                if name in words:
+                if self.second and name in ("kernel", "login"):
+                    self._event("second_" + name, "second boot: " + words[name])
+                elif name in words:
                     self._event(name, words[name])
         if "ack" not in self.traffic.dhcp:
             self.traffic = self._packets()
@@ -361,8 +376,12 @@ class Proof:
             self.monitor = None
             return
         for event in self.monitor.events:
-            if event.get("event") == "RESET" and event.get("data", {}).get("guest"):
-                self.restarts += 1
+            if event.get("event") == "RESET":
+                self.resets += 1
+                # A reset that the guest asked for; the other kind is ours.
+                self.restarts += 1 if event.get("data", {}).get("guest") else 0
+                if self.second:
+                    self._event("second_power_on", "second boot: the machine restarts")
         self.monitor.events = []
 
     def _medium_read(self) -> int:
@@ -405,10 +424,9 @@ class Proof:
     # -- the first boot ----------------------------------------------------------------------------------------
 
     def watch(self) -> str:
-        """Wait for the end of the story: "ready", "fatal", "failed", "idle", "loop", "ended" or "timeout"."""
+        """Wait for the end: "ready", "fatal", "failed", "refused", "idle", "loop", "ended" or "timeout"."""
         if self.fabric is None or self.process is None:
             raise AssertionError("fabric, process must be set by now")
-        slow = 1.0 if self.accel == "kvm" else 1.5
         idle_since, idle_cpu, idle_mark = self.seconds, self._busy_seconds(), (0, 0)
         screen_at = 5.0
         fatal_at = 0.0
@@ -423,11 +441,12 @@ class Proof:
                 return "loop"
             if now > self.options.timeout:
                 return "timeout"
-            if any(
-                entry.report is not None and entry.report.accepted and entry.report.substatus == "ProvisioningFailed"
-                for entry in self.fabric.entries()
-            ):
+            reports = [entry.report for entry in self.fabric.entries() if entry.report is not None]
+            if any(report.accepted and report.substatus == "ProvisioningFailed" for report in reports):
                 return "failed"
+            if sum(1 for report in reports if not report.accepted) >= MAX_REFUSED:
+                return "refused"
+            self._press_enter()
             if self.console.fatal:
                 # A little longer, for the lines that follow the first sign.
                 fatal_at = fatal_at or now
@@ -449,10 +468,33 @@ class Proof:
                     idle_since = self.seconds
                 elif idle > 20:
                     return "idle"
-            finished = "login" in self.console.seen or "multi_user" in self.console.seen
-            if idle > (30 * slow if finished else 140):
+            if idle > self._idle_limit():
                 return "idle"
             time.sleep(TICK)
+
+    def _idle_limit(self) -> float:
+        """For how long this guest may do nothing before it is given up, in seconds; see IDLE_LIMITS."""
+        if self.fabric is None:
+            raise AssertionError("fabric must be set by now")
+        if not {"login", "multi_user"} & set(self.console.seen):
+            stage = "boot"
+        elif self.fabric.entries():
+            stage = "asked"
+        else:
+            stage = "network" if "ack" in self.traffic.dhcp else "up"
+        return IDLE_LIMITS[stage] * (1.0 if self.accel == "kvm" else 1.5)
+
+    def _press_enter(self) -> None:
+        """Start the boot loader's default entry now, where it counts down to it anyway."""
+        if "countdown" not in self.console.seen or "kernel" in self.console.seen or self.monitor is None:
+            return
+        if all(event.name != "enter" for event in self.timeline):
+            self._event("enter", "boot loader's countdown cut short (Enter)")
+            try:
+                self.monitor.command("send-key", keys=[{"type": "qcode", "data": "ret"}])
+            except AzurePrepError:
+                # It then starts a few seconds later by itself.
+                return
 
     def _no_disk_found(self) -> bool:
         """Whether the kernel seems to be without a disk: nothing written, none named, and not yet in user space."""
@@ -482,36 +524,43 @@ class Proof:
         self._event("bus_" + bus, "no disk found so far: attached as %s as well" % bus)
 
     def inside(self, limit: float) -> None:
-        """Log in with the key and collect the facts; keeps trying until `limit` seconds since power-on."""
+        """Log in with the key and collect the facts, all in one login; tries until `limit` seconds since power-on."""
         if self.client is None or self.process is None:
             raise AssertionError("client, process must be set by now")
         wait = 60 if self.accel == "kvm" else 120
-        script = self.options.password + "\n" if self.options.password else "\n"
         since = self.seconds
+        cut, denied = 0, 0.0
         while True:
             self._look()
-            attempt = self.client.run(["true"], timeout=30)
-            if attempt.ok:
-                self._event("ssh", "SSH login with the key")
-                break
-            self.login = attempt
+            self.login = self._ask(0 if cut else wait, wait + 120, lambda: self._event("ssh", "SSH login with the key"))
+            found = guest.parse_facts(self.login.out)
+            if "end" in found:
+                self.facts = found
+                return
+            if "user" in found:
+                # Half an answer would let checks pass that saw nothing.
+                cut += 1
+                words = "the login worked, but the guest did not answer all questions in time"
+                self.login = guest.Login(False, "", words)
+                if cut == 2:
+                    return
             if self.seconds > limit or self.process.poll() is not None or self.console.fatal:
                 return
             if "ssh_failed" in self.console.seen and self.seconds > since + 90:
                 return
-            time.sleep(1.0)
+            if "Permission denied" in self.login.message:
+                denied = denied or self.seconds
+                if self.seconds > denied + DENIED_LIMIT:
+                    return
+            time.sleep(0.5)
+
+    def _ask(self, wait: int, timeout: float, started: Optional[Callable[[], None]] = None) -> guest.Login:
+        """One login that runs the script of facts."""
+        if self.client is None:
+            raise AssertionError("client must be set by now")
         # The script goes as an argument, its input is the password: nothing secret stands in a process list.
-        for seconds in (wait, 0):
-            command = "exec sh -c " + _quote(guest.facts_script(seconds))
-            self.login = self.client.run([command], stdin=script, timeout=wait + 120)
-            self.facts = guest.parse_facts(self.login.out)
-            if "end" in self.facts:
-                break
-        else:
-            # Half an answer would let checks pass that saw nothing.
-            self.facts = {}
-            self.login = guest.Login(False, "", "the login worked, but the guest did not answer all questions in time")
-        self._look()
+        command = "exec sh -c " + _quote(guest.facts_script(wait))
+        return self.client.run([command], stdin=self.options.password + "\n", timeout=timeout, started=started)
 
     # -- the second boot ---------------------------------------------------------------------------------------
 
@@ -519,7 +568,9 @@ class Proof:
         """Restart without the provisioning medium, as Azure does; the facts afterwards, None where it came not back."""
         if self.client is None or self.process is None:
             raise AssertionError("client, process must be set by now")
-        before = guest.first(self.facts, "boot_id")
+        before, resets = guest.first(self.facts, "boot_id"), self.resets
+        self._look()
+        self.second = True
         self.console.restart()
         if self.monitor is not None:
             try:
@@ -527,10 +578,9 @@ class Proof:
             except AzurePrepError:
                 # The guest has ejected it already.
                 self._event("eject", "the provisioning medium had been ejected by the guest")
-        password = self.options.password + "\n" if self.options.password else "\n"
         if guest.first(self.facts, "sudo") == "root":
             command = "sudo -n reboot || sudo -S -p '' reboot"
-            self.client.run(["exec sh -c " + _quote(command)], stdin=password, timeout=30)
+            self.client.run(["exec sh -c " + _quote(command)], stdin=self.options.password + "\n", timeout=30)
         elif self.monitor is not None:
             # Without root inside, the button; what was written is on the disk before.
             self.client.run(["sync"], timeout=60)
@@ -538,20 +588,22 @@ class Proof:
                 self.monitor.command("system_reset")
             except AzurePrepError:
                 return None
-        self._event("reboot", "restart without the provisioning medium")
+        self._event("reboot", "restart asked for, without the provisioning medium")
+        asked = self.seconds
+        wait = 60 if self.accel == "kvm" else 120
         end = self.seconds + self.options.timeout
         while self.seconds < end and self.process.poll() is None and not self.console.fatal:
             self._look()
-            if self.client.run(["cat /proc/sys/kernel/random/boot_id"], timeout=20).out.strip() not in ("", before):
-                break
-            time.sleep(1.0)
-        else:
-            return None
-        wait = 60 if self.accel == "kvm" else 120
-        login = self.client.run(["exec sh -c " + _quote(guest.facts_script(wait))], stdin=password, timeout=wait + 120)
-        self._look()
-        self._event("second_boot", "second boot: SSH login")
-        return guest.parse_facts(login.out)
+            # Until it has gone down the old boot may still answer; a kernel that starts the next one itself (kexec)
+            # shows no reset.
+            if self.resets > resets or self.seconds > asked + 90:
+                found = guest.parse_facts(self._ask(wait, wait + 120).out)
+                if "end" in found and guest.first(found, "boot_id") != before:
+                    self._look()
+                    self._event("second_boot", "second boot judged")
+                    return found
+            time.sleep(0.5)
+        return None
 
     # -- all -----------------------------------------------------------------------------------------------------
 
@@ -561,19 +613,15 @@ class Proof:
             raise AssertionError("fabric, client must be set by now")
         options = self.options
         outcome = self.watch()
-        if outcome in ("ready", "idle", "timeout", "failed"):
+        if outcome in ("ready", "idle", "timeout", "failed", "refused"):
             grace = 180.0 if self.accel == "kvm" else 360.0
             self.inside(self.seconds + (grace if outcome == "ready" else 5.0))
         if not self.screen:
             self.screen = self._read_screen() if outcome != "ready" else ""
         self.traffic = self._packets()
-        offered: Optional[str] = None
         password_login: Optional[guest.Login] = None
-        if self.facts:
-            if options.password:
-                password_login = self.client.password_login(options.password)
-            else:
-                offered = self.client.offered_methods()
+        if self.facts and options.password:
+            password_login = self.client.password_login(options.password)
         story = self._story(outcome)
         verdict = self.seconds
         self._event("verdict", "first boot judged")
@@ -595,7 +643,7 @@ class Proof:
             facts=self.facts,
             login=self.login,
             password_login=password_login,
-            offered=offered,
+            offered=self.login.offered if self.login is not None else "",
             medium_read=story.medium_read,
             buses=tuple(self.buses),
             tried_second=tried_second,
@@ -603,9 +651,12 @@ class Proof:
         )
         judged = checks.judge(evidence)
         ready = outcome == "ready"
-        # Ready may be reported early; what keeps a user out afterwards is then the cause.
-        locked_out = not self.facts and (self.console.fatal or "ssh_failed" in self.console.seen)
-        cause = diagnosis.diagnose(story) if not ready or locked_out else None
+        cause: Optional[diagnosis.Diagnosis] = None
+        if not ready or (not self.facts and self.console.fatal):
+            cause = diagnosis.diagnose(story)
+        elif not self.facts:
+            # Ready may be reported early; what keeps a user out afterwards is then the cause.
+            cause = diagnosis.locked_out(story)
         result = self.result(ready, judged, cause, verdict, errors)
         if options.artifacts:
             self._write_artifacts(result)

@@ -28,7 +28,7 @@ e0f6
 1700000030 /etc/machine-id
 1700000050 /etc/ssh/ssh_host_ed25519_key
 @@host_keys
-256 SHA256:abc root@azureproof (ED25519)
+ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE root@azureproof
 @@accounts
 azureuser
 @@keys
@@ -113,7 +113,7 @@ BROKEN = [
     ("password", evidence(options=proof.Options("x", password="p"), password_login=guest.Login(False, "", "denied"))),
     ("units", evidence(FACTS.replace("@@failed\n", "@@failed\nnginx.service loaded failed failed web\n"))),
     ("second_boot", evidence(second=None)),
-    ("second_boot", evidence(second=guest.parse_facts(FACTS.replace("SHA256:abc", "SHA256:new")))),
+    ("second_boot", evidence(second=guest.parse_facts(FACTS.replace("AAAAIE root", "AAAAIF root")))),
     ("second_boot", evidence(later_entries=[ready()])),
 ]
 

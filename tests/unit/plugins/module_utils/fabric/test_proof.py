@@ -19,9 +19,12 @@ class Client:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def run(self, command: list[str], stdin: str = "", timeout: float = 60, connect: int = 10) -> guest.Login:
+    def run(self, command: list[str], stdin: str = "", timeout: float = 60, started: Any = None) -> guest.Login:
         self.asked.append(command[0])
-        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if started is not None and answer.out:
+            started()
+        return answer
 
 
 class Monitor:
@@ -46,6 +49,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, client: Client) -> Any:
     one.console = console.Console()
     one.timeline, one.facts, one.login = [], {}, None
     one.say = lambda text: None
+    one.resets, one.second = 0, False
     one._started = time.monotonic()
     one._look = lambda: None
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -56,19 +60,66 @@ def ok(text: str) -> guest.Login:
     return guest.Login(True, text, "")
 
 
+WORDS = """OpenSSH_9.2p1 Debian-2+deb12u7, OpenSSL 3.0.17\r
+debug1: Authentications that can continue: publickey,password\r
+debug1: Next authentication method: publickey\r
+Authenticated to 127.0.0.1 ([127.0.0.1]:40001) using "publickey".\r
+debug1: Exit status 0\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "offered"),
+    [
+        (WORDS, "", "publickey,password"),
+        (WORDS.replace("Authenticated", "az@127.0.0.1: Permission denied (publickey).\r\nAuthenticated"),
+         "az@127.0.0.1: Permission denied (publickey).", "publickey,password"),
+        ("ssh: connect to host 127.0.0.1 port 1: Connection refused\r\n", "ssh: connect to host 127.0.0.1 port 1: "
+         "Connection refused", ""),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_ssh_says_what_the_server_offers(tmp_path: Any, text: str, message: str, offered: str) -> None:
+    client = guest.Client(str(tmp_path), 1, "azureuser")
+    started: list[int] = []
+    line = ["sh", "-c", 'cat; printf %s "$0" >&2', text]
+    login = client._run(line, "input\n", 20, None, lambda: started.append(1))
+    assert login == guest.Login(True, "input\n", message, offered)
+    assert started == [1]
+
+
+def test_a_login_that_hangs_is_ended(tmp_path: Any) -> None:
+    client = guest.Client(str(tmp_path), 1, "azureuser", lambda: ticks.append(1))
+    ticks: list[int] = []
+    before = time.monotonic()
+    login = client._run(["sh", "-c", "echo half; exec sleep 60"], "", 0.8, None)
+    assert (login.ok, login.out, time.monotonic() - before < 20) == (False, "half\n", True)
+    assert "no answer within" in login.message and ticks
+
+
+def test_a_host_key_is_named_as_ssh_keygen_names_it() -> None:
+    line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIsygupWG2eI/fwGPCZqS2TGwmntgtHPGlgE0KvInkBt test"
+    assert guest.fingerprint(line) == "SHA256:N6mFNF4tMM30AdqUcNDI5Iwu6hvLo/41gH+l8HeuBVQ (ED25519)"
+    assert [guest.fingerprint(text) for text in ("", "ssh-rsa", "ssh-rsa %%% x", "ecdsa-sha2-nistp256 AAAA")] == [
+        "", "", "", "SHA256:cJ6AyISHokEeHuTfufIqhhSS0gxHZRUMDHlKvXD4FHw (ECDSA)"
+    ]  # fmt: skip
+
+
 def test_facts_are_taken_after_the_first_login(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = guest.Login(False, "", "Connection refused")
-    one = stand_in(monkeypatch, Client(refused, ok(""), ok(WHOLE.format(sudo="root", boot="a"))))
+    one = stand_in(monkeypatch, Client(refused, ok(WHOLE.format(sudo="root", boot="a"))))
     one.inside(60.0)
+    assert len(one.client.asked) == 2
     assert guest.first(one.facts, "user") == "azureuser"
     assert [event.name for event in one.timeline] == ["ssh"]
 
 
 def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = stand_in(monkeypatch, Client(ok(""), ok("@@user\nazureuser\n@@system\nrunning\n")))
+    one = stand_in(monkeypatch, Client(ok("@@user\nazureuser\n@@system\nrunning\n")))
     one.inside(60.0)
     assert one.facts == {}
     assert "did not answer all questions" in one.login.message
+    assert ["wait=60" in asked for asked in one.client.asked] == [True, False]
 
 
 def test_it_stops_trying_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,10 +130,34 @@ def test_it_stops_trying_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("sudo", "button"), [("root", False), ("", True)])
 def test_a_restart_waits_for_another_boot(monkeypatch: pytest.MonkeyPatch, sudo: str, button: bool) -> None:
-    after = WHOLE.format(sudo=sudo, boot="second")
-    one = stand_in(monkeypatch, Client(ok(""), ok("first\n"), ok("second\n"), ok(after)))
-    one.facts = guest.parse_facts(WHOLE.format(sudo=sudo, boot="first"))
+    old, new = ok(WHOLE.format(sudo=sudo, boot="first")), ok(WHOLE.format(sudo=sudo, boot="second"))
+    one = stand_in(monkeypatch, Client(ok(""), old, new))
+    one.facts = guest.parse_facts(old.out)
+    looks = []
+
+    def look() -> None:
+        looks.append(1)
+        one.resets += 1 if len(looks) == 3 else 0
+
+    one._look = look
     found = one.reboot()
     assert found is not None and guest.first(found, "boot_id") == "second"
     assert one.monitor.commands == ["eject"] + (["system_reset"] if button else [])
     assert "reboot" in one.client.asked[0] or button
+    # Nothing is asked before the machine was reset.
+    assert len(one.client.asked) == 3
+
+
+def test_who_started_the_reset_is_told_apart() -> None:
+    one: Any = object.__new__(proof.Proof)
+    one.restarts = one.resets = 0
+    one.second, one.timeline, one.say, one._started = False, [], lambda text: None, time.monotonic()
+
+    class Statistics(Monitor):
+        def command(self, execute: str, **values: Any) -> Any:
+            return []
+
+    one.monitor, one._statistics = Statistics(), {}
+    one.monitor.events = [{"event": "RESET", "data": {"guest": by_guest}} for by_guest in (True, False)]
+    one._poll_monitor()
+    assert (one.restarts, one.resets, one.monitor.events) == (1, 2, [])
