@@ -203,10 +203,13 @@ def _loaders(root: Path, uuid_of_root: str, names: str, log: Path) -> None:
         f"    linux /boot/{kernel} root=UUID={uuid_of_root} ro {CMDLINE}{extra}\n"
         f"    initrd /boot/initrd.img-{version}\n}}\n",
     )
+    # By the file system's identifier: which disk is the first depends on what else hangs on the machine.
+    _write(root, "/boot/grub/early.cfg", f"search.fs_uuid {uuid_of_root} root\nset prefix=($root)/boot/grub\n")
     for form, modules in (("i386-pc", "biosdisk"), ("x86_64-efi", "")):
         shutil.copytree(root / "usr/lib/grub" / form, root / "boot/grub" / form, dirs_exist_ok=True)
-        words = ["grub-mkimage", "-O", form, "-o", f"/boot/grub/core.{form}", "-p", "(hd0,gpt1)/boot/grub"]
-        _run(["chroot", str(root), *words, *modules.split(), "part_gpt", "ext2", "search", "search_fs_uuid"], log)
+        words = ["grub-mkimage", "-O", form, "-o", f"/boot/grub/core.{form}", "-c", "/boot/grub/early.cfg"]
+        words += ["-p", "/boot/grub", *modules.split(), "part_gpt", "ext2", "search_fs_uuid", "normal"]
+        _run(["chroot", str(root), *words], log)
 
 
 def _disk(root: Path, disk: Path, uuid_of_root: str, log: Path) -> None:

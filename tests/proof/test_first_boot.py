@@ -149,6 +149,26 @@ def test_two_proofs_at_once_do_not_meet(tmp_path: Path) -> None:
 
 
 @needs_image
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_ordinary_user_can_prove(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        code = RUN.replace("timeout=600", f"timeout={TIMEOUT}")
+        line = ["/usr/bin/python3", "-c", code, IMAGE, BUS]
+        env = {"PATH": os.environ["PATH"], "TMPDIR": name, "HOME": name}
+        found = [path for path in sys.path if (Path(path) / "ansible_collections" / "linuxvhd").exists()]
+        env["PYTHONPATH"] = os.pathsep.join(found)
+        done = subprocess.run(
+            line, env=env, user=65534, group=65534, extra_groups=[], cwd=name, capture_output=True, text=True,
+            timeout=2 * TIMEOUT, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["passed"] is True
+        assert list(folder.iterdir()) == []
+
+
+@needs_image
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal(number: signal.Signals, tmp_path: Path) -> None:
     process = start(IMAGE, tmp_path)

@@ -146,6 +146,13 @@ def _ready(evidence: Evidence) -> Check:
     refused = [entry for entry in reports if entry.report and not entry.report.accepted]
     if refused:
         return _check("ready", title, "NOAGENT-04", False, "a report was refused: " + refused[0].note)
+    failed = [entry for entry in reports if entry.report and entry.report.substatus == "ProvisioningFailed"]
+    if failed and good:
+        # Two provisioners, and they do not agree: Azure shows the last word.
+        text = "%s, but %s reported that provisioning failed: %s"
+        words = (good[0].agent or "an unnamed client", failed[-1].agent or "an unnamed client")
+        told = failed[-1].report.description if failed[-1].report else ""
+        return _check("ready", title, "AGENT-04", False, text % (words[0] + " reported ready", words[1], told[:200]))
     if not good:
         states = ", ".join(entry.note for entry in reports) or "none"
         return _check("ready", title, "NOAGENT-04", False, "health reports: " + states)

@@ -142,10 +142,62 @@ def test_two_provisioners_may_each_report_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("agent", "state", "status_of_check"),
+    [
+        # An agent that provisioning is switched off in says at every start that it is ready.
+        ("WALinuxAgent/2.7.3.0", "Ready", "pass"),
+        ("WALinuxAgent/2.7.3.0", "NotReady", "fail"),
+        ("Cloud-Init/22.4.2", "Ready", "fail"),
+        ("curl/7.88.1", "Ready", "fail"),
+    ],
+)
+def test_reports_of_the_second_boot(agent: str, state: str, status_of_check: str) -> None:
+    report = Report(state, "", "", "1", "c", "i", True, "")
+    later = ready(agent)._replace(report=report, note=state)
+    assert status(checks.judge(evidence(later_entries=[later])))["second_boot"] == status_of_check
+
+
+def test_an_agent_that_fails_beside_cloud_init_is_no_success() -> None:
+    report = Report("NotReady", "ProvisioningFailed", "cloud-init appears to be installed", "1", "c", "i", True, "")
+    later = ready("WALinuxAgent/2.12.0.2")._replace(report=report, note="NotReady")
+    found = next(check for check in checks.judge(evidence(entries=[ready(), later])) if check.id == "ready")
+    assert (found.status, found.rule) == ("fail", "AGENT-04")
+    assert "cloud-init appears" in found.evidence
+
+
+def asked(topic: str) -> Entry:
+    return Entry(20.0, "imds", "GET", "/metadata/" + topic, "", 200, topic, "", True, None)
+
+
+@pytest.mark.parametrize(
+    ("agent", "topics", "message", "wanted"),
+    [
+        # The article's program: it reports ready, takes the host name at most, and leaves accounts alone.
+        ("", ["instance/compute/name"], "Permission denied (publickey).", "skipped"),
+        ("", ["instance/compute/osProfile/adminUsername"], "Permission denied (publickey).", "fail"),
+        ("", ["instance/compute/publicKeys/0/keyData"], "Permission denied (publickey).", "fail"),
+        ("", ["instance"], "Permission denied (publickey).", "fail"),
+        ("", [], "Connection refused", "fail"),
+        ("Cloud-Init/22.4.2", [], "Permission denied (publickey).", "fail"),
+    ],
+)
+def test_a_program_that_makes_no_user(agent: str, topics: list[str], message: str, wanted: str) -> None:
+    entries = [*[asked(topic) for topic in topics], ready(agent)]
+    found = evidence("", facts={}, entries=entries, login=guest.Login(False, "", message))
+    assert status(checks.judge(found))["user"] == wanted
+
+
+def test_passwords_are_no_business_of_an_agentless_program() -> None:
+    found = evidence(offered="publickey,password", entries=[asked("instance"), ready("curl/7.88.1")])
+    assert status(checks.judge(found))["password"] == "skipped"
+
+
+@pytest.mark.parametrize(
     ("agent", "name"),
     [
         ("Cloud-Init/25.1", "cloud-init"),
         ("WALinuxAgent/2.12", "waagent"),
+        ("WALinuxAgent", "waagent"),
         ("curl/7.88.1", "agentless"),
         ("", "agentless"),
     ],

@@ -247,6 +247,21 @@ def test_a_recorded_boot_to_the_end_has_no_fatal_sign(name: str) -> None:
     assert "GRUB" not in found.seen["init"].line
 
 
+def test_a_fixed_address_after_ready_is_what_keeps_users_out() -> None:
+    found = story(BOOTED, UP._replace(sources=("160.0.0.15", "192.0.2.10")), outcome="ready")
+    for cause in (diagnosis.locked_out(found), diagnosis.diagnose(found)):
+        assert cause is not None and (cause.cause, cause.rule) == ("static_address", "NET-01")
+    assert diagnosis.locked_out(found._replace(login=True)) is None
+    assert diagnosis.locked_out(story(BOOTED, UP, outcome="ready")) is None
+
+
+def test_the_countdown_is_seen_and_a_menu_that_waits_is_none() -> None:
+    line = "   The highlighted entry will be executed automatically in 5s. "
+    assert "countdown" in read(line).seen
+    assert "countdown" not in read(line.replace("5s", "0s")).seen
+    assert "countdown" not in read("Use the ^ and v keys to select which entry is highlighted.\n").seen
+
+
 def test_the_name_of_the_card_is_explained() -> None:
     answer = diagnosis.diagnose(story(KERNEL + RENAMED + DISK + ROOT + INIT + LOGIN))
     assert "called ens5 here and eth0 on Hyper-V" in answer.sentence

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import console, guest, proof
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import console, deployment, guest, pcap, proof
 
 WHOLE = "@@user\nazureuser\n@@sudo\n{sudo}\n@@boot_id\n{boot}\n@@end\n"
 
@@ -161,3 +161,85 @@ def test_who_started_the_reset_is_told_apart() -> None:
     one.monitor.events = [{"event": "RESET", "data": {"guest": by_guest}} for by_guest in (True, False)]
     one._poll_monitor()
     assert (one.restarts, one.resets, one.monitor.events) == (1, 2, [])
+
+
+class Record:
+    """The fabric as far as the watch looks at it."""
+
+    def __init__(self, *entries: deployment.Entry) -> None:
+        self.found = list(entries)
+
+    def entries(self) -> list[deployment.Entry]:
+        return self.found
+
+
+def health(seconds: float, state: str = "Ready", accepted: bool = True, substatus: str = "") -> deployment.Entry:
+    report = deployment.Report(state, substatus, "", "1", "c", "i", accepted, "")
+    return deployment.Entry(seconds, "wireserver", "POST", "/", "x", 200, "health", "", True, report)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, text: str, *entries: deployment.Entry) -> Any:
+    """A Proof that watches a machine which does nothing; its clock goes on by a second per look."""
+    one = stand_in(monkeypatch, Client(ok("")))
+    one.options = proof.Options("x.vhd", timeout=600)
+    one.fabric, one.traffic, one.image = Record(*entries), pcap.NOTHING, None
+    one.console.feed(text.encode(), 1.0)
+    one.ready_seconds, one.restarts, one.screen, one.buses = None, 0, "", ["virtio-scsi"]
+    one._serial_read, one._threads, one._statistics = 0, {}, {"os": (1, 1)}
+    one._busy_seconds = lambda: 0.0
+    one._read_screen = lambda: ""
+
+    def look() -> None:
+        one._started -= 1.0
+
+    one._look = look
+    return one
+
+
+LOGIN = "Linux version 6.1.0-1 (a)\nlocalhost login: "
+COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "entries", "acknowledged", "outcome", "seconds"),
+    [
+        (LOGIN, [], False, "idle", 140),
+        (LOGIN, [], True, "idle", 75),
+        (LOGIN, [health(1.0, "NotReady")], True, "idle", 30),
+        ("Linux version 6.1.0-1 (a)\n", [], False, "idle", 140),
+        (LOGIN, [health(1.0, "NotReady", substatus="ProvisioningFailed")], True, "failed", 0),
+        (LOGIN, [health(1.0, accepted=False)] * 3, True, "refused", 0),
+        (LOGIN, [health(1.0, accepted=False)] * 2, True, "idle", 30),
+        (LOGIN + "\nKernel panic - not syncing: x\n", [], False, "fatal", 3),
+    ],
+)
+def test_a_guest_is_given_up_by_what_it_has_done(
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    entries: list[deployment.Entry],
+    acknowledged: bool,
+    outcome: str,
+    seconds: int,
+) -> None:
+    one = watched(monkeypatch, text, *entries)
+    if acknowledged:
+        one.traffic = pcap.NOTHING._replace(dhcp=("discover", "offer", "request", "ack"), packets=4)
+    assert one.watch() == outcome
+    assert seconds <= one.seconds <= seconds + 4
+
+
+@pytest.mark.parametrize(("text", "pressed"), [(COUNTDOWN, 1), (COUNTDOWN + LOGIN, 0), ("menu\n", 0)])
+def test_the_countdown_of_the_loader_is_cut_short_once(
+    monkeypatch: pytest.MonkeyPatch, text: str, pressed: int
+) -> None:
+    one = watched(monkeypatch, text)
+    assert one.watch() == "idle"
+    assert one.monitor.commands.count("send-key") == pressed
+
+
+def test_a_key_that_stays_denied_ends_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = watched(monkeypatch, LOGIN)
+    one.client = Client(guest.Login(False, "", "azureuser@127.0.0.1: Permission denied (publickey).", "publickey"))
+    one.inside(360.0)
+    assert proof.DENIED_LIMIT <= one.seconds <= proof.DENIED_LIMIT + 5
+    assert one.facts == {}
