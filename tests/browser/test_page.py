@@ -7,20 +7,15 @@ Skipped where no Chromium is installed. The pictures are left in tests/output/br
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import catalogue
 from ansible_collections.linuxvhd.azure.plugins.plugin_utils import report
+from browser import window
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OUTPUT = Path(__file__).resolve().parents[1] / "output" / "browser"
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+pytestmark = window.needs_chromium
 
 #: Tells in the title how wide the page wanted to be, how many findings are shown, and whether the script ran.
 PROBE = """<script>document.title=[document.documentElement.scrollWidth,innerWidth,
@@ -59,30 +54,8 @@ def page() -> str:
 
 def browse(tmp_path: Path, width: int, *extra: str) -> str:
     """Open the page in a window, leave a picture, and return the title that the probe wrote."""
-    source = tmp_path / "page.html"
-    source.write_text(page().replace("</body>", PROBE + "</body>"), encoding="utf-8")
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    common = [
-        str(CHROMIUM),
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        f"--window-size={width},1400",
-        "--virtual-time-budget=2000",
-        *extra,
-    ]
-    picture = OUTPUT / f"page-{width}{'-dark' if extra else ''}.png"
-    subprocess.run([*common, f"--screenshot={picture}", source.as_uri()], check=True, capture_output=True, timeout=120)
-    head = picture.read_bytes()[:24]
-    assert head[:8] == b"\x89PNG\r\n\x1a\n"
-    assert int.from_bytes(head[16:20], "big") == width
-    assert picture.stat().st_size > 20_000, "the picture is nearly empty"
-    done = subprocess.run([*common, "--dump-dom", source.as_uri()], check=True, capture_output=True, timeout=120)
-    match = re.search(r"<title>([^<]*)</title>", done.stdout.decode())
-    assert match is not None
-    return match.group(1)
+    name = f"page-{width}{'-dark' if extra else ''}"
+    return window.look(page().replace("</body>", PROBE + "</body>"), tmp_path, name, width, 1400, *extra)
 
 
 @pytest.mark.parametrize("width", [1280, 500])

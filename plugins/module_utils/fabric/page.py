@@ -29,6 +29,8 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: left; ver
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere; } th { color: var(--dim); font-weight: 600; }
 td.status { font-weight: 600; }
 td.status, td.rule { white-space: nowrap; } th.check { min-width: 16rem; }
+@media (max-width: 45rem) { th.check { min-width: 0; } th, td { padding: .3rem .3rem; font-size: 13px; }
+  td { word-break: break-word; } }
 code, pre { font: 12.5px/1.45 ui-monospace, monospace; }
 pre { overflow-x: auto; white-space: pre-wrap; } svg { width: 100%; height: auto; } svg text { fill: var(--ink);
   font: 13px system-ui, sans-serif; } svg .dim { fill: var(--dim); } svg line { stroke: var(--line); }
@@ -113,6 +115,7 @@ def render(result: Dict[str, Any]) -> str:
         text = escape(cause["sentence"])
         evidence = "<br><code>%s</code>" % escape(cause["evidence"]) if cause["evidence"] else ""
         parts.append('<p class="card">%s%s%s</p>' % (rule, text, evidence))
+    parts.append('<p class="dim">%s</p>' % escape(result["not_proven"]))
     parts.append("<h2>Timeline</h2>" + drawing(result["timeline"]))
     head = "<tr><th>Result</th><th class='check'>Check</th><th>Rule</th><th>Evidence</th></tr>"
     checks = [
@@ -125,7 +128,6 @@ def render(result: Dict[str, Any]) -> str:
         for row in result["checks"]
     ]
     parts.append("<h2>Checks</h2><table>%s%s</table>" % (head, _rows(checks)))
-    parts.append('<p class="card">%s</p>' % escape(result["not_proven"]))
     if result["unknown_requests"]:
         rows = "\n".join(str(text) for text in result["unknown_requests"])
         parts.append("<h2>Asked for, but not simulated</h2><pre>%s</pre>" % escape(rows))
