@@ -24,10 +24,12 @@ class Disk:
         self.path = path
         with path.open("rb") as stream:
             label = stream.read(512)
-            stream.seek(512 + 72)
-            start, count, size = struct.unpack("<QII", stream.read(16))
-            stream.seek(start * 512)
-            rows = [stream.read(size) for _ in range(count)] if label[450] == 0xEE else []
+            rows: list[bytes] = []
+            if label[450] == 0xEE:
+                stream.seek(512 + 72)
+                start, count, size = struct.unpack("<QII", stream.read(16))
+                stream.seek(start * 512)
+                rows = [stream.read(size) for _ in range(count)]
         sizes = [struct.unpack("<QQ", row[32:48]) for row in rows if any(row[:16])]
         dos = [struct.unpack("<II", label[at + 8 : at + 16]) for at in (446, 462, 478, 494)]
         sizes += [(first, first + length) for first, length in dos if not rows and length]

@@ -138,7 +138,9 @@ def _install(image: Image, work: Path, log: Path) -> Path:
     argv += [f"--setup-hook=mkdir -p {archives} && cp -n {debs}/*.deb {archives}/ || true"]
     argv += [f"--customize-hook=cp -n {archives}/*.deb {debs}/ || true", f"--customize-hook=rm -f {archives}/*.deb"]
     argv += [image.suite, str(root)]
-    lines = build.sources(image.suite, *build.host_archive())
+    archive, security = build.host_archive()
+    # Of a release that has gone into the archive, mirrors no longer hold every update.
+    lines = build.sources(image.suite, archive, None if image.suite == "bullseye" else security)
     _run([*argv, *(["-"] if lines else [])], log, "\n".join(lines) + "\n" if lines else None)
     return root
 

@@ -68,6 +68,7 @@ LANDMARKS = (
 #: Who provisions, as far as the console shows it.
 PROVISIONERS = (
     _sign("cloud_init", r"[Cc]loud-init v\. \S+ running|cloud-init\[\d+\]"),
+    _sign("cloud_init_done", r"[Cc]loud-init v\. \S+ finished at"),
     _sign("waagent", r"Azure Linux Agent|Azure VM agent|\bwaagent\b|\bINFO (?:Daemon|ExtHandler)\b"),
 )
 

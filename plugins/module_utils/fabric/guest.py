@@ -21,43 +21,49 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
-#: Printed by the guest, one section per line "@@name"; POSIX sh, no tool beyond a minimal system's, and few
-#: processes, because each costs a tenth of a second where QEMU emulates the processor. The first line of input is
-#: the password, or empty. %(wait)d: how many seconds to wait for the boot to finish, without asking systemd every
-#: second: cloud-init says by a file that its last stage is done. What changes until then is asked afterwards.
+#: What the user is asked, printed as one section per line "@@name". POSIX sh, no tool beyond a minimal system's, and
+#: few processes, because each costs a tenth of a second where QEMU emulates the processor. The first line of input is
+#: the password, or empty. The rest is asked as root, where the user may become root, in one go.
 FACTS = r"""
 IFS= read -r password
-wait=%(wait)d
+echo @@user; id -un
+echo @@keys; cat "$HOME/.ssh/authorized_keys" 2>/dev/null
+rest=%(rest)s
+if command -v sudo >/dev/null; then
+    sudo -n sh -c "$rest" 2>/dev/null && exit
+    if [ -n "$password" ]; then printf '%%s\n' "$password" | sudo -S -p '' sh -c "$rest" 2>/dev/null && exit; fi
+fi
+sh -c "$rest"
+"""
+
+#: %(wait)d: how many seconds to wait for the boot to finish, without asking systemd every second: cloud-init says by a
+#: file that its last stage is done. What changes until then is asked afterwards.
+REST = r"""
 say() { printf '@@%%s\n' "$1"; }
-say user; id -un
-rooted='id -un; echo @@ovf; cat /var/lib/waagent/ovf-env.xml 2>/dev/null |
-    sed "s/<\([a-zA-Z0-9:]*UserPassword\)>[^<]*/<\1>/"'
-first=0
-while [ -e /run/cloud-init/enabled ] && ! [ -e /run/cloud-init/result.json ] && [ "$first" -lt "$wait" ]; do
+say sudo; id -un
+waited=0
+while [ -e /run/cloud-init/enabled ] && ! [ -e /run/cloud-init/result.json ] && [ "$waited" -lt %(wait)d ]; do
     sleep 1
-    first=$((first + 1))
+    waited=$((waited + 1))
 done
 state=
 if [ -d /run/systemd/system ]; then
-    while state=$(systemctl is-system-running 2>/dev/null); [ "$first" -lt "$wait" ]; do
+    while state=$(systemctl is-system-running 2>/dev/null); [ "$waited" -lt %(wait)d ]; do
         case $state in
-            initializing) ;;
+            # Without an answer it is too busy to give one.
+            '' | unknown | initializing) ;;
             # The agent leaves jobs in the queue for minutes; what counts is the boot and cloud-init.
             starting) systemctl list-jobs --no-legend 2>/dev/null | grep -Eq 'cloud-|multi-user|graphical' || break ;;
             *) break ;;
         esac
         sleep 2
-        first=$((first + 2))
+        waited=$((waited + 2))
     done
 fi
-say sudo
-if [ "$(id -u)" = 0 ]; then sh -c "$rooted"
-elif command -v sudo >/dev/null; then
-    sudo -n sh -c "$rooted" 2>/dev/null ||
-        { [ -z "$password" ] || printf '%%s\n' "$password" | sudo -S -p '' sh -c "$rooted" 2>/dev/null; }
-fi
-say system; printf '%%s\n' "$state"
+say waited; echo "$waited"
+say system; echo "$state"
 say failed; [ "$state" = running ] || systemctl --failed --no-legend --plain 2>/dev/null
+say ovf; cat /var/lib/waagent/ovf-env.xml 2>/dev/null | sed 's/<\([a-zA-Z0-9:]*UserPassword\)>[^<]*/<\1>/'
 say hostname; cat /proc/sys/kernel/hostname
 say machine_id; cat /etc/machine-id 2>/dev/null
 say boot_id; cat /proc/sys/kernel/random/boot_id
@@ -66,7 +72,6 @@ say changed; stat -L -c '%%Z %%n' /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev
 say host_keys; cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null
 say accounts
 { getent passwd || cat /etc/passwd; } | awk -F: '$3 >= 1000 && $3 < 60000 && $7 !~ /(nologin|false|sync)$/ {print $1}'
-say keys; cat "$HOME/.ssh/authorized_keys"
 say mounts; cat /proc/mounts
 say swaps; cat /proc/swaps
 say resource; ls -d /dev/disk/cloud/azure_resource* /dev/disk/azure/resource* 2>/dev/null
@@ -157,6 +162,11 @@ class Client:
         finally:
             os.unlink(secret)
 
+    def offered_methods(self, timeout: float = 60) -> str:
+        """The ways of logging in that the server offers now, "publickey,password"; empty where it does not say."""
+        options = ["PreferredAuthentications=none", "PubkeyAuthentication=no", "BatchMode=yes", "ConnectTimeout=20"]
+        return self._run(self._line(options, ["true"]), "", timeout, None).offered
+
     def _run(
         self,
         line: List[str],
@@ -239,8 +249,14 @@ def make_key(folder: str) -> str:
         return stream.read().strip()
 
 
+def quote(text: str) -> str:
+    """A text as one word of sh."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
 def facts_script(wait: int) -> str:
-    return FACTS % {"wait": wait}
+    """The whole script; wait: how many seconds the boot may still take."""
+    return FACTS % {"rest": quote(REST % {"wait": wait})}
 
 
 def parse_facts(text: str) -> Dict[str, List[str]]:

@@ -118,6 +118,27 @@ def _die_with_parent() -> Optional[Callable[[], None]]:
     return apply
 
 
+class Idleness:
+    """Since when a guest has done nothing: no processor time worth naming, nothing on the console, no request."""
+
+    def __init__(self, proof: "Proof") -> None:
+        self._proof = proof
+        self.restart()
+
+    def _marks(self) -> Tuple[int, int]:
+        return self._proof.console.size, len(self._proof.fabric.entries()) if self._proof.fabric is not None else 0
+
+    def restart(self) -> None:
+        self._since, self._busy, self._mark = self._proof.seconds, self._proof.busy_seconds(), self._marks()
+
+    def seconds(self) -> float:
+        """For how many seconds it has been idle."""
+        spent = self._proof.busy_seconds() - self._busy
+        if self._marks() != self._mark or spent > IDLE_LOAD * (self._proof.seconds - self._since) + 0.7:
+            self.restart()
+        return self._proof.seconds - self._since
+
+
 class Proof:
     """One proof. Use as a context manager: leaving it ends QEMU and the servers and removes the private folder."""
 
@@ -402,7 +423,7 @@ class Proof:
         except (AzurePrepError, OSError):
             return ""
 
-    def _busy_seconds(self) -> float:
+    def busy_seconds(self) -> float:
         """Time that QEMU's threads have run or waited for a processor (proc(5), schedstat).
 
         The waiting counts, so that a guest on a host that is overloaded does not look idle.
@@ -427,7 +448,7 @@ class Proof:
         """Wait for the end: "ready", "fatal", "failed", "refused", "idle", "loop", "ended" or "timeout"."""
         if self.fabric is None or self.process is None:
             raise AssertionError("fabric, process must be set by now")
-        idle_since, idle_cpu, idle_mark = self.seconds, self._busy_seconds(), (0, 0)
+        idleness = Idleness(self)
         screen_at = 5.0
         fatal_at = 0.0
         while True:
@@ -452,11 +473,7 @@ class Proof:
                 fatal_at = fatal_at or now
                 if now - fatal_at > 3.0:
                     return "fatal"
-            # Idle: no processor time worth naming, nothing new on the console, no request.
-            cpu, mark = self._busy_seconds(), (self._serial_read, len(self.fabric.entries()))
-            if mark != idle_mark or cpu - idle_cpu > IDLE_LOAD * (now - idle_since) + 0.7:
-                idle_since, idle_cpu, idle_mark = now, cpu, mark
-            idle = now - idle_since
+            idle = idleness.seconds()
             if now > screen_at and "kernel" not in self.console.seen:
                 screen_at = now + 5.0
                 self.screen = self._read_screen() or self.screen
@@ -465,7 +482,7 @@ class Proof:
             if idle > 10 and self._no_disk_found():
                 if len(self.buses) < len(qemu.BUSES):
                     self._attach_elsewhere()
-                    idle_since = self.seconds
+                    idleness.restart()
                 elif idle > 20:
                     return "idle"
             if idle > self._idle_limit():
@@ -528,6 +545,7 @@ class Proof:
         if self.client is None or self.process is None:
             raise AssertionError("client, process must be set by now")
         wait = 60 if self.accel == "kvm" else 120
+        self._wait_for_cloud_init(limit)
         since = self.seconds
         cut, denied = 0, 0.0
         while True:
@@ -554,12 +572,30 @@ class Proof:
                     return
             time.sleep(0.5)
 
+    def _wait_for_cloud_init(self, limit: float) -> None:
+        """Until it says on the console that it is done: a login before that would only take its processor time.
+
+        It reports ready in its first stage of four, and sets up sshd in the third.
+        """
+        if self.process is None:
+            raise AssertionError("process must be set by now")
+        if "cloud_init" not in self.console.seen:
+            return
+        idleness = Idleness(self)
+        while "cloud_init_done" not in self.console.seen:
+            self._look()
+            if self.seconds > limit or self.process.poll() is not None or self.console.fatal:
+                return
+            if idleness.seconds() > 20 or "ssh_failed" in self.console.seen:
+                return
+            time.sleep(TICK)
+
     def _ask(self, wait: int, timeout: float, started: Optional[Callable[[], None]] = None) -> guest.Login:
         """One login that runs the script of facts."""
         if self.client is None:
             raise AssertionError("client must be set by now")
         # The script goes as an argument, its input is the password: nothing secret stands in a process list.
-        command = "exec sh -c " + _quote(guest.facts_script(wait))
+        command = "exec sh -c " + guest.quote(guest.facts_script(wait))
         return self.client.run([command], stdin=self.options.password + "\n", timeout=timeout, started=started)
 
     # -- the second boot ---------------------------------------------------------------------------------------
@@ -580,7 +616,7 @@ class Proof:
                 self._event("eject", "the provisioning medium had been ejected by the guest")
         if guest.first(self.facts, "sudo") == "root":
             command = "sudo -n reboot || sudo -S -p '' reboot"
-            self.client.run(["exec sh -c " + _quote(command)], stdin=self.options.password + "\n", timeout=30)
+            self.client.run(["exec sh -c " + guest.quote(command)], stdin=self.options.password + "\n", timeout=30)
         elif self.monitor is not None:
             # Without root inside, the button; what was written is on the disk before.
             self.client.run(["sync"], timeout=60)
@@ -620,8 +656,12 @@ class Proof:
             self.screen = self._read_screen() if outcome != "ready" else ""
         self.traffic = self._packets()
         password_login: Optional[guest.Login] = None
+        offered = self.login.offered if self.login is not None else ""
         if self.facts and options.password:
             password_login = self.client.password_login(options.password)
+        elif guest.first(self.facts, "waited") not in ("", "0"):
+            # The login came before the end of the boot, and cloud-init sets up sshd late.
+            offered = self.client.offered_methods()
         story = self._story(outcome)
         verdict = self.seconds
         self._event("verdict", "first boot judged")
@@ -643,7 +683,7 @@ class Proof:
             facts=self.facts,
             login=self.login,
             password_login=password_login,
-            offered=self.login.offered if self.login is not None else "",
+            offered=offered,
             medium_read=story.medium_read,
             buses=tuple(self.buses),
             tried_second=tried_second,
@@ -748,10 +788,6 @@ class Proof:
                 stream.write(page.render(result))
         except OSError as exc:
             raise AzurePrepError("Cannot write into %s: %s." % (folder, (exc.strerror or str(exc)).lower()))
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def prove(options: Options, say: Callable[[str], None] = lambda text: None) -> Dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import time
 from typing import Any
 
@@ -119,7 +121,7 @@ def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     one.inside(60.0)
     assert one.facts == {}
     assert "did not answer all questions" in one.login.message
-    assert ["wait=60" in asked for asked in one.client.asked] == [True, False]
+    assert ["-lt 60" in asked for asked in one.client.asked] == [True, False]
 
 
 def test_it_stops_trying_when_the_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,18 +181,20 @@ def health(seconds: float, state: str = "Ready", accepted: bool = True, substatu
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, text: str, *entries: deployment.Entry) -> Any:
-    """A Proof that watches a machine which does nothing; its clock goes on by a second per look."""
+    """A Proof that watches a machine which does nothing; its clock goes on by a second per look and not else."""
+    clock = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     one = stand_in(monkeypatch, Client(ok("")))
     one.options = proof.Options("x.vhd", timeout=600)
     one.fabric, one.traffic, one.image = Record(*entries), pcap.NOTHING, None
     one.console.feed(text.encode(), 1.0)
     one.ready_seconds, one.restarts, one.screen, one.buses = None, 0, "", ["virtio-scsi"]
     one._serial_read, one._threads, one._statistics = 0, {}, {"os": (1, 1)}
-    one._busy_seconds = lambda: 0.0
+    one.busy_seconds = lambda: 0.0
     one._read_screen = lambda: ""
 
     def look() -> None:
-        one._started -= 1.0
+        clock[0] += 1.0
 
     one._look = look
     return one
@@ -243,3 +247,28 @@ def test_a_key_that_stays_denied_ends_the_login(monkeypatch: pytest.MonkeyPatch)
     one.inside(360.0)
     assert proof.DENIED_LIMIT <= one.seconds <= proof.DENIED_LIMIT + 5
     assert one.facts == {}
+
+
+RUNNING = "[   25.4] cloud-init[372]: Cloud-init v. 22.4.2 running 'init-local' at Sat, 21 Nov 2026\n"
+FINISHED = "[   66.3] cloud-init[686]: Cloud-init v. 22.4.2 finished at Sat, 21 Nov 2026 12:55:56 +0000.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [(LOGIN, 0), (RUNNING, 20), (RUNNING + FINISHED, 0), (RUNNING + "[FAILED] Failed to start ssh\n", 0)],
+)  # fmt: skip
+def test_the_login_waits_for_cloud_init_to_end(monkeypatch: pytest.MonkeyPatch, text: str, seconds: int) -> None:
+    one = watched(monkeypatch, text)
+    one.client = Client(ok(WHOLE.format(sudo="root", boot="a")))
+    one.inside(360.0)
+    assert guest.first(one.facts, "user") == "azureuser"
+    assert seconds <= one.seconds <= seconds + 4
+
+
+def test_the_questions_are_answered_by_any_shell(tmp_path: Any) -> None:
+    for shell in filter(shutil.which, ("dash", "bash", "busybox")):
+        line = [shell, *(["sh"] if shell == "busybox" else []), "-c", guest.facts_script(0)]
+        done = subprocess.run(line, input="\n", capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+        facts = guest.parse_facts(done.stdout)
+        assert {"user", "keys", "sudo", "waited", "system", "ovf", "hostname", "boot_id", "end"} <= set(facts), shell
+        assert facts["sudo"] == facts["user"] and len(facts["boot_id"]) == 1
