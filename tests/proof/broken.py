@@ -159,6 +159,8 @@ WAYS = (
     Way("no serial console", _replace(GRUB, "console=ttyS0", "console=ttyS3"), "console", "BOOT-01"),
     Way("the agent is disabled", lambda disk: disk.remove(f"{WANTS}/walinuxagent.service"),
         "no_provisioner", "AGENT-01", "debian12-waagent"),
+    Way("the agent waits for cloud-init", _replace("/etc/waagent.conf", "Agent=waagent", "Agent=cloud-init"),
+        "agent_waits_for_cloud_init", "AGENT-04", "debian12-waagent"),
     Way("the agent may not mount udf", _write(MODPROBE, NO_UDF),
         "udf", "KERN-06", "debian12-waagent"),
     Way("a fixed address", _write(NETWORK, STATIC), "static_address", "NET-01", "debian12-waagent"),

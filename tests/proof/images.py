@@ -10,6 +10,7 @@ mmdebstrap makes the root directory, mkfs.ext4 -d the file system, grub-mkimage 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -163,9 +164,9 @@ def _provisioner(image: Image, root: Path, log: Path) -> None:
     if image.provisioner in ("cloud-init", "both"):
         _write(root, "/etc/cloud/cloud.cfg.d/90-azure.cfg", "datasource_list: [ Azure ]\n")
     if image.provisioner == "waagent":
-        # Debian leaves Provisioning.Agent=auto: the agent itself, where there is no cloud-init.
+        # Debian has the agent wait for cloud-init.
         text = (root / "etc/waagent.conf").read_text()
-        _write(root, "/etc/waagent.conf", text.replace("Provisioning.Enabled=n", "Provisioning.Enabled=y"))
+        _write(root, "/etc/waagent.conf", re.sub(r"(?m)^Provisioning\.Agent=.*$", "Provisioning.Agent=waagent", text))
     units: list[str] = []
     if image.provisioner == "agentless":
         files = ROLES / "provision_agentless" / "files"

@@ -119,6 +119,7 @@ HINTS = (
     ),
     _sign("ssh_failed", r"Failed to start .*(?:\bsshd?\b|OpenSSH|OpenBSD Secure Shell)"),
     _sign("bds_failed", r"BdsDxe: failed to (?:load|start) Boot"),
+    _sign("cloud_init_off", r"cloud-init does not appear to be enabled|cloud-init is enabled: False"),
     _sign("agent_waits", r"Waiting for cloud-init to copy ovf-env\.xml"),
 )
 

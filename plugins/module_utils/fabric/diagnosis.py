@@ -305,7 +305,8 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             _line(story, "datasource"),
         )
     if "udf" in story.seen or "no_media" in story.seen or "dvd_failed" in story.seen or "agent_waits" in story.seen:
-        if "agent_waits" in story.seen and story.medium_read and not found and "cloud_init" not in story.seen:
+        known = story.medium_read or "cloud_init_off" in story.seen
+        if "agent_waits" in story.seen and known and not found and "cloud_init" not in story.seen:
             return Diagnosis(
                 "agent_waits_for_cloud_init",
                 "AGENT-04",

@@ -485,9 +485,16 @@ class Proof:
                     idleness.restart()
                 elif idle > 20:
                     return "idle"
-            if idle > self._idle_limit():
+            if idle > self._idle_limit() or self._waits_in_vain():
                 return "idle"
             time.sleep(TICK)
+
+    def _waits_in_vain(self) -> bool:
+        """Whether the agent waits for a cloud-init that is not enabled; it would say so for half an hour."""
+        seen = self.console.seen
+        if not {"agent_waits", "cloud_init_off"} <= set(seen) or "cloud_init" in seen:
+            return False
+        return self.seconds > max(seen["agent_waits"].seconds, seen["cloud_init_off"].seconds) + 20.0
 
     def _idle_limit(self) -> float:
         """For how long this guest may do nothing before it is given up, in seconds; see IDLE_LIMITS."""

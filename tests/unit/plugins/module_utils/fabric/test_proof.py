@@ -200,6 +200,9 @@ def watched(monkeypatch: pytest.MonkeyPatch, text: str, *entries: deployment.Ent
     return one
 
 
+WAITS = """INFO Daemon Daemon Waiting for cloud-init to copy ovf-env.xml to /var/lib/waagent/ovf-env.xml [1800 retries
+INFO Daemon Daemon cloud-init is enabled: False
+"""
 LOGIN = "Linux version 6.1.0-1 (a)\nlocalhost login: "
 COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
 
@@ -214,6 +217,8 @@ COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
         (LOGIN, [health(1.0, "NotReady", substatus="ProvisioningFailed")], True, "failed", 0),
         (LOGIN, [health(1.0, accepted=False)] * 3, True, "refused", 0),
         (LOGIN, [health(1.0, accepted=False)] * 2, True, "idle", 30),
+        (LOGIN + WAITS, [], True, "idle", 20),
+        (LOGIN + WAITS.replace("False", "True"), [], True, "idle", 75),
         (LOGIN + "\nKernel panic - not syncing: x\n", [], False, "fatal", 3),
     ],
 )
