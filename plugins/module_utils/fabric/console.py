@@ -111,6 +111,7 @@ HINTS = (
         r"Waiting for root (?:file system|device)|Running /scripts/local-block",
         r"/dev/disk/by-\S+ does not exist|does not exist\.  Dropping",
     ),
+    _sign("root_delay", r"Waiting \d+ sec before mounting root device"),
     _sign("no_root", r"VFS: (?:Unable to mount root fs|Cannot open root device)"),
     _sign(
         "root_broken",

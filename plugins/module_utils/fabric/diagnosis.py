@@ -55,6 +55,9 @@ class Diagnosis(NamedTuple):
     evidence: str
 
 
+NO_INITRAMFS = "the initramfs is missing or lacks the disk's driver."
+
+
 def _line(story: Story, *names: str) -> str:
     return next((story.seen[name].line.strip() for name in names if name in story.seen), "")
 
@@ -125,14 +128,16 @@ def _loader(story: Story) -> Optional[Diagnosis]:
 
 def _kernel(story: Story) -> Optional[Diagnosis]:
     panic = _line(story, "panic") or _first(story.screen, "Kernel panic")
+    words = "The kernel found no root disk"
+    if not panic and "root_delay" in story.seen and not {"root", "init", "login"} & set(story.seen):
+        # Only a kernel without an initramfs looks for the root disk by itself, after the time that rootdelay= says.
+        evidence = _line(story, "root_delay")
+        return Diagnosis("root_not_found", "INIT-02", words + " and waits for it: " + NO_INITRAMFS, evidence)
     if not panic:
         return None
     if "no_root" in story.seen or "Unable to mount root" in panic:
         return Diagnosis(
-            "root_not_found",
-            "INIT-02",
-            "The kernel found no root disk and stopped: the initramfs is missing or lacks the disk's driver.",
-            _line(story, "no_root") or panic,
+            "root_not_found", "INIT-02", words + " and stopped: " + NO_INITRAMFS, _line(story, "no_root") or panic
         )
     return Diagnosis("kernel_panic", "", "The kernel stopped with a panic.", panic)
 

@@ -55,6 +55,9 @@ OVMF = (
 #: IDE disks alone, for Hyper-V's own driver to find (KERN-04), so an IDE disk would be invisible here.
 BUSES = ("virtio-scsi", "virtio-blk", "ahci", "nvme", "pvscsi")
 
+#: Those on which a disk can still be hung while the guest runs.
+HOTPLUG_BUSES = ("virtio-scsi", "virtio-blk", "nvme", "pvscsi")
+
 #: The longest path of a Unix socket, sockaddr_un.sun_path with its closing zero (unix(7)).
 SOCKET_PATH_MAX = 107
 

@@ -65,6 +65,20 @@ def failed() -> Entry:
 
 CASES = [
     (
+        "no initramfs, and the kernel waits as rootdelay= says",
+        story(KERNEL + "[    6.1] Waiting 300 sec before mounting root device...\n"),
+        ("root_not_found", "INIT-02"),
+    ),
+    (
+        "the agent waits for a cloud-init that is off",
+        story(
+            BOOTED + "INFO Daemon Waiting for cloud-init to copy ovf-env.xml to /x\nWARNING cloud-init does not appear "
+            "to be enabled\n",
+            UP,
+        ),
+        ("agent_waits_for_cloud_init", "AGENT-04"),
+    ),
+    (
         "nothing to boot: made for the other generation",
         story(
             "",

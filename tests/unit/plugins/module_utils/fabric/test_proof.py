@@ -204,6 +204,8 @@ WAITS = """INFO Daemon Daemon Waiting for cloud-init to copy ovf-env.xml to /var
 INFO Daemon Daemon cloud-init is enabled: False
 """
 LOGIN = "Linux version 6.1.0-1 (a)\nlocalhost login: "
+KERNEL = "Linux version 6.1.0-1 (a)\n"
+DISK = "[    8.06] sd 2:0:0:0: [sda] Attached SCSI disk\n"
 COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
 
 
@@ -217,6 +219,7 @@ COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
         (LOGIN, [health(1.0, "NotReady", substatus="ProvisioningFailed")], True, "failed", 0),
         (LOGIN, [health(1.0, accepted=False)] * 3, True, "refused", 0),
         (LOGIN, [health(1.0, accepted=False)] * 2, True, "idle", 30),
+        (KERNEL + DISK + "Begin: Waiting for root file system ... \n", [], False, "idle", 40),
         (LOGIN + WAITS, [], True, "idle", 20),
         (LOGIN + WAITS.replace("False", "True"), [], True, "idle", 75),
         (LOGIN + "\nKernel panic - not syncing: x\n", [], False, "fatal", 3),
