@@ -455,6 +455,7 @@ class Proof:
         idleness = Idleness(self)
         slow = 1.0 if self.accel == "kvm" else 1.5
         screen_at = 5.0
+        offered = 0.0
         fatal_at = 0.0
         while True:
             self._look()
@@ -484,11 +485,15 @@ class Proof:
                 self.screen = self._read_screen() or self.screen
                 if idle > 2 and ("No bootable device" in self.screen or "Kernel panic" in self.screen):
                     return "fatal"
-            if idle > 10 and self._no_disk_found():
-                if set(qemu.HOTPLUG_BUSES) - set(self.buses):
+            if self._no_disk_found():
+                # An initramfs that looks for its root file system is never idle, but says what it does.
+                looking = now - self.console.seen["root_wait"].seconds if "root_wait" in self.console.seen else 0.0
+                waited = max(idle, min(looking, now - offered) / slow)
+                if waited > 10 and set(qemu.HOTPLUG_BUSES) - set(self.buses):
                     self._attach_elsewhere()
                     idleness.restart()
-                elif idle > 20:
+                    offered = self.seconds
+                elif waited > 20:
                     return "idle"
             if idle > self._idle_limit() or self._waits_in_vain(slow):
                 return "idle"

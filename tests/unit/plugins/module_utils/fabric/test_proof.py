@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import console, deployment, guest, pcap, proof
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import (
+    console,
+    deployment,
+    guest,
+    image,
+    pcap,
+    proof,
+)
 
 WHOLE = "@@user\nazureuser\n@@sudo\n{sudo}\n@@boot_id\n{boot}\n@@end\n"
 
@@ -238,6 +245,18 @@ def test_a_guest_is_given_up_by_what_it_has_done(
         one.traffic = pcap.NOTHING._replace(dhcp=("discover", "offer", "request", "ack"), packets=4)
     assert one.watch() == outcome
     assert seconds <= one.seconds <= seconds + 4
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_guest_without_a_disk_is_offered_every_controller(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
+    one = watched(monkeypatch, KERNEL + "Begin: Waiting for root file system ... Begin: Running /scripts/local-block\n")
+    one.image = image.Image("x", "raw", 1 << 30, (1,), "")
+    one.generation, one._statistics = 1, {}
+    if busy:
+        one.busy_seconds = lambda: one.seconds * 0.5
+    assert one.watch() == "idle"
+    assert one.buses == ["virtio-scsi", "virtio-blk", "nvme", "pvscsi"]
+    assert 50 <= one.seconds <= 62
 
 
 @pytest.mark.parametrize(("text", "pressed"), [(COUNTDOWN, 1), (COUNTDOWN + LOGIN, 0), ("menu\n", 0)])
