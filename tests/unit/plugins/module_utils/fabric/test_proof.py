@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import shutil
+import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -299,3 +304,51 @@ def test_the_questions_are_answered_by_any_shell(tmp_path: Any) -> None:
         facts = guest.parse_facts(done.stdout)
         assert {"user", "keys", "sudo", "waited", "system", "ovf", "hostname", "boot_id", "end"} <= set(facts), shell
         assert facts["sudo"] == facts["user"] and len(facts["boot_id"]) == 1
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[guest.Client]:
+    """A real SSH server on the loopback, for the user that runs the tests; skipped where none can be started."""
+    program = shutil.which("sshd") or "/usr/sbin/sshd"
+    if not Path(program).exists():
+        pytest.skip("no SSH server is installed")
+    if os.geteuid() == 0 and not Path("/run/sshd").is_dir():
+        pytest.skip("sshd as root needs /run/sshd")
+    line = guest.make_key(str(tmp_path))
+    (tmp_path / "authorized").write_text(line + "\n")
+    host = tmp_path / "host"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(host)], check=True)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    rows = [f"HostKey {host}", f"AuthorizedKeysFile {tmp_path / 'authorized'}", "PidFile none", "UsePAM no"]
+    rows += ["StrictModes no", "PasswordAuthentication yes", "KbdInteractiveAuthentication no", "PermitRootLogin yes"]
+    (tmp_path / "sshd_config").write_text("\n".join(rows) + "\n")
+    command = [program, "-D", "-e", "-f", str(tmp_path / "sshd_config"), "-o", f"ListenAddress 127.0.0.1:{port}"]
+    with (tmp_path / "sshd.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    client = guest.Client(str(tmp_path), port, getpass.getuser())
+    try:
+        end = time.monotonic() + 20
+        while "Server listening" not in (tmp_path / "sshd.log").read_text():
+            if process.poll() is not None or time.monotonic() > end:
+                pytest.skip("sshd does not start here: " + (tmp_path / "sshd.log").read_text()[-200:])
+            time.sleep(0.1)
+        yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def test_a_real_login(server: guest.Client) -> None:
+    started: list[int] = []
+    words = ["exec sh -c " + guest.quote(guest.facts_script(0))]
+    login = server.run(words, stdin="\n", timeout=60, started=lambda: started.append(1))
+    facts = guest.parse_facts(login.out)
+    assert (login.ok, login.offered, started) == (True, "publickey,password", [1]), login
+    assert guest.first(facts, "user") == server.user and "end" in facts
+    assert server.offered_methods() == "publickey,password"
+    other = guest.Client(server.folder, server.port, server.user)
+    other.key = str(Path(server.folder) / "host")
+    denied = other.run(["true"], timeout=60)
+    assert not denied.ok and "Permission denied (publickey,password)" in denied.message
