@@ -7,6 +7,8 @@ Skipped where no Chromium is installed. The pictures are left in tests/output/br
 
 from __future__ import annotations
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,8 +62,8 @@ def browse(tmp_path: Path, width: int, *extra: str) -> str:
 
 @pytest.mark.parametrize("width", [1280, 500])
 def test_nothing_sticks_out_and_the_filters_work(tmp_path: Path, width: int) -> None:
-    wanted, window, shown, sentence = browse(tmp_path, width).split("|")
-    assert int(wanted) <= int(window)
+    wanted, inner, shown, sentence = browse(tmp_path, width).split("|")
+    assert int(wanted) <= int(inner)
     assert sentence == f"{shown} findings shown"
     rules = len(catalogue.select("certification"))
     hidden = sum(1 for number in range(rules) if number % 8 == 2)
@@ -72,10 +74,10 @@ def pages(tmp_path: Path, text: str) -> int:
     """Print a page to PDF and count the sheets."""
     source = tmp_path / "print.html"
     source.write_text(text, encoding="utf-8")
-    target = OUTPUT / "page.pdf"
-    OUTPUT.mkdir(parents=True, exist_ok=True)
+    target = window.OUTPUT / "page.pdf"
+    window.OUTPUT.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    command = [str(window.CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
     command += [f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000", f"--print-to-pdf={target}"]
     subprocess.run([*command, source.as_uri()], check=True, capture_output=True, timeout=120)
     return len(re.findall(rb"/Type\s*/Page\b(?!s)", target.read_bytes()))
