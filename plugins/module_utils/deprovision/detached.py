@@ -201,13 +201,20 @@ def collect_or_start(params: Dict[str, Any], host: Host, spool: Spool) -> Dict[s
     if finished is not None and finished.get("token") == token:
         spool.write("collected.json", {"pid": os.getpid()})
         return finished
-    if spool.is_locked():
-        if known is None or known.get("token") != token:
-            raise AzurePrepError(
-                "Another deprovisioning of this machine is running (at: %s). Wait until it is done."
-                % (spool.read("progress.json") or {}).get("step", "its start")
-            )
-        return wait(spool, token, params["timeout"])
+    if known is not None and known.get("token") == token:
+        # Whoever asks again after a lost link must not be taken for a session that has to end.
+        spool.write("waiting.json", {"pids": session_pids()})
+        try:
+            # Also while no worker lives: systemd may be about to begin it again.
+            return wait(spool, token, params["timeout"])
+        except AzurePrepError:
+            if spool.is_locked():
+                raise
+    elif spool.is_locked():
+        raise AzurePrepError(
+            "Another deprovisioning of this machine is running (at: %s). Wait until it is done."
+            % (spool.read("progress.json") or {}).get("step", "its start")
+        )
     start(spool, params, host)
     return wait(spool, token, params["timeout"])
 
@@ -298,6 +305,7 @@ def work(directory: str) -> None:
             context = Context(host, options, spec.get("protected", []))
             live.before_commit = lambda: arm_resume(spool, host)
             live.tools = not spec.get("resumed")
+            live.waiting = lambda: [int(pid) for pid in (spool.read("waiting.json") or {}).get("pids", [])]
             result = process.run(host, context, live, note)
     except AzurePrepError as exc:
         result = {"error": str(exc), "checks": [], "removed": [], "changed": True, "actions": live.actions}

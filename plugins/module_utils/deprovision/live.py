@@ -142,6 +142,7 @@ class Live:
     """Acts on the running system and writes down, in actions, what it ran.
 
     before_commit: called before the way in is taken. tools: whether the agent's and cloud-init's own tools are run.
+    waiting: the processes of a session that came back after a lost link to fetch the result.
     """
 
     def __init__(self, host: Host, protected_pids: Sequence[int] = ()) -> None:
@@ -150,6 +151,7 @@ class Live:
         self.actions: List[str] = []
         self.before_commit: Callable[[], None] = lambda: None
         self.tools = True
+        self.waiting: Callable[[], List[int]] = list
         self.stopped: Set[int] = set()
         self.systemd = os.path.isdir("/run/systemd/system") and host.which("systemctl") is not None
 
@@ -212,7 +214,7 @@ class Live:
 
         Not what this session and this process need.
         """
-        mine = set(lineage(os.getpid())) | self.protected_pids
+        mine = set(lineage(os.getpid())) | self.protected_pids | set(self.waiting())
         pids = [pid for pid in log_writers() if pid not in mine and pid > 1]
         units = sorted({unit for unit in (unit_of(pid) for pid in pids) if unit} - {unit_of(pid) for pid in mine})
         units = [unit for unit in units if not unit.startswith(("systemd-journald", "dbus", "ssh"))]
@@ -293,7 +295,7 @@ class Live:
         spare: not the session that waits for the result.
         """
         me = set(lineage(os.getpid()))
-        spared = me | (self.protected_pids if spare else set())
+        spared = me | (self.protected_pids | set(self.waiting()) if spare else set())
         gone = {account.uid for account in context.removed_accounts if account.uid != 0}
         pids = []
         for process in processes():
@@ -309,7 +311,7 @@ class Live:
     def stop_others(self, context: Context) -> None:
         """SIGSTOP to every program but init's, the network's and ours: what opens a log for each line that it writes
         is seen by nobody, and must not write while the last cleaning is done. A later SIGCONT lets it go on."""
-        spared = set(lineage(os.getpid())) | self.protected_pids | {1, 2}
+        spared = set(lineage(os.getpid())) | self.protected_pids | set(self.waiting()) | {1, 2}
         pids = [
             process.pid
             for process in processes()

@@ -151,3 +151,14 @@ def test_what_the_next_boot_needs_is_laid_down_and_goes_again(tmp_path: Path) ->
 def test_without_systemd_nothing_is_laid_down(tmp_path: Path) -> None:
     detached.arm_resume(detached.Spool(str(tmp_path)), Host(str(tmp_path)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_comes_back_while_the_worker_is_begun_again_waits(spool: detached.Spool) -> None:
+    """Its processes are written down, so that they are not ended as a session of the account that goes."""
+    spool.write("spec.json", {"token": "t"})
+    spool.write("progress.json", {"step": "logs"})
+    timer = threading.Timer(0.5, spool.write, ("result.json", {"token": "t", "checks": []}))
+    timer.start()
+    found = detached.collect_or_start({"token": "t", "timeout": 20}, None, spool)  # type: ignore[arg-type]
+    assert found["token"] == "t"
+    assert os.getpid() in (spool.read("waiting.json") or {})["pids"]

@@ -191,3 +191,10 @@ def test_what_is_stopped_for_the_last_cleaning(make_host: MakeHost, killed: list
     killed.clear()
     live.let_others_go_on()
     assert killed == [(pid, signal.SIGCONT) for pid in stopped] and live.stopped == set()
+
+
+def test_a_session_that_came_back_for_the_result_is_spared(make_host: MakeHost, killed: list[tuple[int, int]]) -> None:
+    live = Live(make_host({"/etc/passwd": PASSWD}), protected_pids=[61])
+    live.waiting = lambda: [70, 62, 63, 64]
+    live.kill_sessions(Context(live.host, Options(connected_users=("alice",))), spare=True)
+    assert [pid for pid, _number in killed] == [71, 72, 80]
