@@ -455,3 +455,11 @@ def test_any_lz4_block_is_unpacked_or_refused(block: bytes) -> None:
         assert len(reader.unpack_lz4_block(block, 4096)) <= 4096
     except ValueError as exc:
         assert str(exc)
+
+
+def test_the_boot_scripts_of_initramfs_tools_are_listed() -> None:
+    names = ["init-top/azure-rootdelay-off", "init-top/ORDER", "init-premount/azure-rootdelay-on", "functions"]
+    members = {f"scripts/{name}": b"#!/bin/sh\n" for name in names}
+    found = read(newc({"conf/initramfs.conf": b"x", "not/scripts/init-top/x": b"x", **members}))
+    assert found.scripts == {"init-top/azure-rootdelay-off", "init-premount/azure-rootdelay-on"}
+    assert read(newc({"conf/initramfs.conf": b"x"})).scripts == set()
