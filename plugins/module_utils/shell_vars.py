@@ -199,12 +199,18 @@ class _Scanner:
         position = 0
         depth = 0
         command = True
+        target = False
+        unset = False
+        declared = False
+        # Where the assignments of the current command begin: before a command's name they hold for that command only.
+        first = 0
         heredocs: List[Tuple[str, bool]] = []
         while position < len(text):
             char = text[position]
+            if char in "\n;&|()":
+                command, target, unset, declared, first = True, False, False, False, len(result)
             if char == "\n":
                 position += 1
-                command = True
                 for delimiter, strip in heredocs:
                     position = self._skip_heredoc(position, delimiter, strip)
                 heredocs = []
@@ -226,26 +232,35 @@ class _Scanner:
                 position = max(end, position + 1) if end == position else end
             elif char in ";&|()":
                 position += 1
-                command = True
             elif char in "<>":
                 position += 1
+                target = True
             else:
                 end = self.skip_word(position)
                 word = text[position:end]
-                match = _ASSIGNMENT.match(word) if command else None
-                if match:
+                match = _ASSIGNMENT.match(word) if command and not target else None
+                if target or (word.isdigit() and text[end : end + 1] in ("<", ">")):
+                    target = False
+                elif unset and _NAME.match(word):
+                    # As if it were assigned nothing, behind a condition: what is added goes to a line of its own.
+                    line = text.count("\n", 0, position) + 1
+                    result.append(Assignment(word, False, end, end, True, line))
+                elif match:
                     line = text.count("\n", 0, position) + 1
                     name, operator = match.groups()
                     begin = position + match.end()
                     result.append(Assignment(name, operator == "+=", begin, end, depth > 0, line))
                 elif command and word in _DECLARERS:
-                    pass
+                    declared = True
                 elif command and word in _SHALLOWER:
                     depth = max(0, depth - 1)
                 else:
                     if command and word in _DEEPER:
                         depth += 1
-                    command = command and word in _OPENERS
+                    if command and word not in _OPENERS and not declared:
+                        del result[first:]
+                        unset = word == "unset"
+                    command = command and (word in _OPENERS or declared)
                 position = end
         return result
 
