@@ -252,12 +252,12 @@ def fstab_names(context: Context) -> Outcome:
     for item in context.lines("/etc/crypttab"):
         if len(item.text.split()) > 1 and fstab.is_volatile(item.text.split()[1]):
             wrong.append(item.evidence)
-    wrong += _findmnt(context) if not wrong else []
+    wrong += _findmnt(context, parsed) if not wrong else []
     return bad(join(wrong)) if wrong else ok("%s: %d entries, all by a lasting name" % (FSTAB, len(parsed.entries)))
 
 
-def _findmnt(context: Context) -> List[str]:
-    """What `findmnt --verify` objects to, where it knows that option; warnings do not count."""
+def _findmnt(context: Context, parsed: fstab.Fstab) -> List[str]:
+    """What `findmnt --verify` objects to, where it knows that option; neither warnings nor nofail entries count."""
     if not context.live or not context.has_command("findmnt"):
         return []
     result = context.run("findmnt", "--verify")
@@ -265,8 +265,17 @@ def _findmnt(context: Context) -> List[str]:
     counted = re.search(r"(\d+) parse errors?, (\d+) errors?", text)
     if counted is None or not int(counted.group(1)) + int(counted.group(2)):
         return []
-    lines = [line.strip() for line in text.split("\n") if line.strip().startswith(("[E]", "parse error"))]
-    return ["findmnt --verify: %s" % join(lines or [counted.group()], 3)]
+    may_fail = [entry.target for entry in parsed.entries if "nofail" in entry.options]
+    found = []
+    target = ""
+    for line in text.split("\n"):
+        if line[:1] not in ("", " ", "\t"):
+            target = line.strip()
+        if line.strip().startswith("[E]") and target not in may_fail:
+            found.append("%s %s" % (target, line.strip()))
+    if int(counted.group(1)):
+        found.append(counted.group())
+    return ["findmnt --verify: %s" % join(found, 3)] if found else []
 
 
 @CHECKS("DISK-13")

@@ -221,6 +221,7 @@ BROKEN: list[Case] = [
 
 #: Each of these must not fail.
 RIGHT: list[Case] = [
+    case("DISK-12", "debian", {"/usr/bin/findmnt": "x", "/etc/fstab": "UUID=aaaa-1 / ext4 defaults 0 1\nLABEL=d /data ext4 nofail 0 2\n"}, outputs={"findmnt --verify": (1, "/data\n   [E] unreachable on boot required source: LABEL=d\n\n0 parse errors, 1 error, 0 warnings\n")}),
     case("DISK-12", "debian", {"/usr/bin/findmnt": "x"}, outputs={"findmnt --verify": (0, "none\n   [W] source none is not a device\n\n0 parse errors, 0 errors, 1 warning\n")}),
     case("DISK-12", "debian", {"/usr/bin/findmnt": "x"}, outputs={"findmnt --verify": (1, "findmnt: unrecognized option '--verify'\n")}),
     case("DISK-12", "debian", {"/etc/fstab": "UUID=aaaa-1 / ext4 defaults 0 1\n/dev/sr0 /media/cdrom0 udf,iso9660 user,noauto 0 0\n\n  # /dev/sda1 /old ext4\n"}),
