@@ -329,7 +329,7 @@ def server(tmp_path: Path) -> Iterator[guest.Client]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     client = guest.Client(str(tmp_path), port, getpass.getuser())
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while "Server listening" not in (tmp_path / "sshd.log").read_text():
             if process.poll() is not None or time.monotonic() > end:
                 pytest.skip("sshd does not start here: " + (tmp_path / "sshd.log").read_text()[-200:])
@@ -343,12 +343,12 @@ def server(tmp_path: Path) -> Iterator[guest.Client]:
 def test_a_real_login(server: guest.Client) -> None:
     started: list[int] = []
     words = ["exec sh -c " + guest.quote(guest.facts_script(0))]
-    login = server.run(words, stdin="\n", timeout=60, started=lambda: started.append(1))
+    login = server.run(words, stdin="\n", timeout=240, started=lambda: started.append(1))
     facts = guest.parse_facts(login.out)
     assert (login.ok, login.offered, started) == (True, "publickey,password", [1]), login
     assert guest.first(facts, "user") == server.user and "end" in facts
     assert server.offered_methods() == "publickey,password"
     other = guest.Client(server.folder, server.port, server.user)
     other.key = str(Path(server.folder) / "host")
-    denied = other.run(["true"], timeout=60)
+    denied = other.run(["true"], timeout=240)
     assert not denied.ok and "Permission denied (publickey,password)" in denied.message
