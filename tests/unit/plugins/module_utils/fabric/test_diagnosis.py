@@ -241,6 +241,8 @@ RECORDED = Path(__file__).parents[3] / "fixtures" / "console"
     ("name", "changes", "cause", "rule"),
     [
         ("no_initramfs", {}, "root_not_found", "INIT-02"),
+        ("no_initramfs_rootdelay", {}, "root_not_found", "INIT-02"),
+        ("agent_waits", {"traffic": UP}, "agent_waits_for_cloud_init", "AGENT-04"),
         ("wrong_root", {}, "root_not_found", "DISK-12"),
         ("fstab_device_missing", {"traffic": UP, "entries": [entry("goal_state")]}, "emergency_mode", "DISK-12"),
         ("datasource_none", {"traffic": UP}, "datasource", "CINIT-02"),
