@@ -11,7 +11,7 @@ import json
 import os
 import pwd
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, places, texts
@@ -55,6 +55,8 @@ class Context:
         self.host = host
         self.options = options
         self.protected = [path.rstrip("/") for path in protected]
+        #: The same of a session that came back after a lost link, which nobody knew at the beginning.
+        self.protected_later: Callable[[], List[str]] = list
         self.warnings: List[str] = []
         self.mounts = places.mounts()
         self._mounted = {mount.point for mount in self.mounts}

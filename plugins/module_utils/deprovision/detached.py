@@ -202,8 +202,9 @@ def collect_or_start(params: Dict[str, Any], host: Host, spool: Spool) -> Dict[s
         spool.write("collected.json", {"pid": os.getpid()})
         return finished
     if known is not None and known.get("token") == token:
-        # Whoever asks again after a lost link must not be taken for a session that has to end.
-        spool.write("waiting.json", {"pids": session_pids()})
+        # Whoever asks again after a lost link must not be taken for a session that has to end, nor its code for a
+        # temporary file.
+        spool.write("waiting.json", {"pids": session_pids(), "paths": own_paths()})
         try:
             # Also while no worker lives: systemd may be about to begin it again.
             return wait(spool, token, params["timeout"])
@@ -306,6 +307,9 @@ def work(directory: str) -> None:
             live.before_commit = lambda: arm_resume(spool, host)
             live.tools = not spec.get("resumed")
             live.waiting = lambda: [int(pid) for pid in (spool.read("waiting.json") or {}).get("pids", [])]
+            context.protected_later = lambda: [
+                str(path) for path in (spool.read("waiting.json") or {}).get("paths", [])
+            ]
             result = process.run(host, context, live, note)
     except AzurePrepError as exc:
         result = {"error": str(exc), "checks": [], "removed": [], "changed": True, "actions": live.actions}

@@ -117,11 +117,11 @@ def _kind(real: str) -> str:
 
 
 def _is_protected(context: Context, path: str) -> bool:
-    return any(path == kept or path.startswith(kept + "/") for kept in context.protected)
+    return any(path == kept or path.startswith(kept + "/") for kept in context.protected + context.protected_later())
 
 
 def _holds_protected(context: Context, path: str) -> bool:
-    return any(kept.startswith(path.rstrip("/") + "/") for kept in context.protected)
+    return any(kept.startswith(path.rstrip("/") + "/") for kept in context.protected + context.protected_later())
 
 
 def _entry(context: Context, item: Item, path: str, action: str = "delete") -> Entry:

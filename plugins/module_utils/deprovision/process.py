@@ -14,7 +14,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, remnants
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.engine import Check, Entry
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS, Item
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.live import Live
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -125,7 +125,7 @@ def run(
             live.clean_cloud_init(context)
     _apply(context, engine.MAIN_ITEMS, note, done, problems)
     _restore_scripts(context)
-    checks = [engine.check(context, item, done, problems) for item in engine.MAIN_ITEMS]
+    checks = _settled(context, engine.MAIN_ITEMS, live, note, done, problems)
     checks += engine.obstacles(context, engine.COMMIT_ITEMS)
     if not all(check.ok for check in checks):
         result = _result(context, planned, _gone(context, planned, done), checks, actions, warnings)
@@ -143,17 +143,7 @@ def run(
             warnings.extend(live.run_agent(context))
     _apply(context, engine.COMMIT_ITEMS, note, done, problems)
     note("checking")
-    commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
-    for _attempt in range(RETRIES):
-        # A program that still runs may have written between the cleaning and the look.
-        left = [item for item, found in zip(engine.COMMIT_ITEMS, commit) if not found.ok and item.again]
-        if live is None or not left:
-            break
-        live.stop_writers()
-        live.stop_others(context)
-        _apply(context, left, note, done, problems)
-        commit = [engine.check(context, item, done, problems) for item in engine.COMMIT_ITEMS]
-    checks += commit
+    checks += _settled(context, engine.COMMIT_ITEMS, live, note, done, problems)
     note("looking for names and files that stay")
     warnings.extend(remnants.sentences(context))
     if live is None and all(check.ok for check in checks):
@@ -178,6 +168,29 @@ def _apply(context: Context, items: Sequence[Any], note: Note, done: List[Entry]
     problems.extend(sentences)
 
 
+def _settled(
+    context: Context,
+    items: Sequence[Item],
+    live: Optional[Live],
+    note: Note,
+    done: List[Entry],
+    problems: List[str],
+) -> List[Check]:
+    """The checks of these items. What running programs wrote again between the cleaning and the look (a log line, what
+    sudo notes in a home directory when somebody comes back for the result) is taken away a few times more."""
+    checks = [engine.check(context, item, done, problems) for item in items]
+    for _attempt in range(RETRIES):
+        left = [item for item, found in zip(items, checks) if not found.ok and item.again]
+        if live is None or not left:
+            break
+        if items is engine.COMMIT_ITEMS:
+            live.stop_writers()
+            live.stop_others(context)
+        _apply(context, left, note, done, problems)
+        checks = [engine.check(context, item, done, problems) for item in items]
+    return checks
+
+
 def _restore_scripts(context: Context) -> None:
     """Put the administrators' scripts back that cloud-init clean took along."""
     for path, (mode, text) in sorted(context.state.get("scripts", {}).items()):
@@ -195,11 +208,12 @@ def after_result(context: Context, live: Live, poweroff: bool, free_space: str) 
         live.stop_network_writers()
     live.stop_writers()
     live.stop_others(context)
-    for path in context.protected:
+    for path in context.protected + context.protected_later():
         # Ansible's own directory of this task, where the link was lost before it could tidy up.
         if os.path.basename(path).startswith(("ansible-tmp-", "ansible_")):
             engine.remove_tree(context.host, path, context.mounts)
     context.protected = []
+    context.protected_later = list
     done, problems = engine.apply_items(context, engine.AGAIN_ITEMS, _silent)
     live.free_space(free_space)
     if not poweroff:

@@ -161,4 +161,5 @@ def test_who_comes_back_while_the_worker_is_begun_again_waits(spool: detached.Sp
     timer.start()
     found = detached.collect_or_start({"token": "t", "timeout": 20}, None, spool)  # type: ignore[arg-type]
     assert found["token"] == "t"
-    assert os.getpid() in (spool.read("waiting.json") or {})["pids"]
+    waiting = spool.read("waiting.json") or {}
+    assert os.getpid() in waiting["pids"] and waiting["paths"] == detached.own_paths()

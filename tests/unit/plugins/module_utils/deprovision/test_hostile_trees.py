@@ -443,3 +443,11 @@ def test_a_link_swapped_in_meanwhile_is_an_error(make_host: MakeHost, tmp_path: 
         with pytest.raises(OSError):
             action(real)
     assert (tmp_path / "outside/x/file").read_text() == "kept"
+
+
+def test_the_code_of_a_session_that_came_back_stays_until_it_ended(make_host: MakeHost) -> None:
+    host = make_host({"/tmp/ansible_payload_x/code.zip": "x", "/tmp/other": "x"})
+    context = Context(host, Options())
+    context.protected_later = lambda: ["/tmp/ansible_payload_x"]
+    assert failed(process.run(host, context)) == []
+    assert host.listdir("/tmp") == ["ansible_payload_x"]
