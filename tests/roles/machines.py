@@ -169,6 +169,7 @@ HARDENING = {
     "/dev/disk/by-uuid/0a1b": "-> ../../vda1",
     "/run/systemd/system/.keep": "",
     "/home/anna/.keep": "",
+    "/usr/local/sbin/.keep": "",
 }
 
 MAC = "52:54:00:12:34:56"
