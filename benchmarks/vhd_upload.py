@@ -150,7 +150,7 @@ def compare(title: str, path: Path, data: int, arms: dict[str, list[str]], optio
         server.stop()
     own = found["vhd_upload"]
     lines = [
-        f"### {title}",
+        f"## {title}",
         "",
         f"{path.stat().st_size / GIB:.1f} GiB file, {data / MIB:.0f} MiB of data; median of {times}."
         f" Other work on the machine meanwhile: {100 * others:.0f} % of its processors.",

@@ -30,6 +30,8 @@ def inventory_of(states: dict[str, dict[str, Any]], become: bool = False) -> dic
             "ansible_ssh_private_key_file": state["private_key"],
             "ansible_ssh_common_args": SSH_ARGS,
             "ansible_python_interpreter": "/usr/bin/python3",
+            # An emulated machine on a busy one takes its time until sudo runs.
+            "ansible_timeout": 60,
             "guest_directory": state["directory"],
             "guest_serial_log": state["serial_log"],
             "guest_disk": state["disk"],
