@@ -312,6 +312,21 @@ def test_entries_that_cannot_be_read_are_no_pass(tmp_path: Path) -> None:
         assert found[rule] == "unknown", rule
 
 
+def test_an_efi_partition_that_cannot_be_read_hides_no_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path, "debian-uefi", {})
+    context = live(tmp_path, "debian-uefi", privileged=False)
+    glob = context.glob
+
+    def denied(*patterns: str) -> list[str]:
+        if any(pattern.startswith("/boot/efi/") for pattern in patterns):
+            raise CannotLook("/boot/efi may be read by root only; run the audit with become.")
+        return glob(*patterns)
+
+    monkeypatch.setattr(context, "glob", denied)
+    assert context.kernels == [KERNEL]
+    assert engine.CHECKS["KERN-01"](context).status == "pass"
+
+
 def test_a_home_that_cannot_be_read_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build(tmp_path, "debian", {"/home/you/.private/.bash_history": "x\n"})
     import os
