@@ -37,9 +37,10 @@ sh -c "$rest"
 """
 
 #: %(wait)d: how many seconds to wait for the boot to finish, without asking systemd every second: cloud-init says by a
-#: file that its last stage is done. What changes until then is asked afterwards.
+#: file that its last stage is done. What changes until then is asked afterwards. A section begins on a line of its own
+#: whatever was before it: ovf-env.xml and authorized_keys may end without a newline.
 REST = r"""
-say() { printf '@@%%s\n' "$1"; }
+say() { printf '\n@@%%s\n' "$1"; }
 say sudo; id -un
 waited=0
 while [ -e /run/cloud-init/enabled ] && ! [ -e /run/cloud-init/result.json ] && [ "$waited" -lt %(wait)d ]; do

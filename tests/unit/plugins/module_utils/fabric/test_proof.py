@@ -298,11 +298,26 @@ def test_the_login_waits_for_cloud_init_to_end(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_the_questions_are_answered_by_any_shell(tmp_path: Any) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "authorized_keys").write_text("ssh-rsa AAAA without-a-newline")
+    (tmp_path / "ovf-env.xml").write_text("<Environment>\n<UserPassword>x</UserPassword></Environment>")
+    script = guest.facts_script(0).replace("/var/lib/waagent/ovf-env.xml", str(tmp_path / "ovf-env.xml"))
     for shell in filter(shutil.which, ("dash", "bash", "busybox")):
-        line = [shell, *(["sh"] if shell == "busybox" else []), "-c", guest.facts_script(0)]
-        done = subprocess.run(line, input="\n", capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False)
+        line = [shell, *(["sh"] if shell == "busybox" else []), "-c", script]
+        done = subprocess.run(
+            line,
+            input="\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={**os.environ, "HOME": str(tmp_path)},
+            check=False,
+        )
         facts = guest.parse_facts(done.stdout)
         assert {"user", "keys", "sudo", "waited", "system", "ovf", "hostname", "boot_id", "end"} <= set(facts), shell
+        assert facts["keys"] == ["ssh-rsa AAAA without-a-newline"]
+        assert facts["ovf"] == ["<Environment>", "<UserPassword></UserPassword></Environment>"]
+        assert len(facts["hostname"]) == 1
         assert facts["sudo"] == facts["user"] and len(facts["boot_id"]) == 1
 
 
