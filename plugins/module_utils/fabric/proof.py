@@ -10,6 +10,7 @@ Private to the collection: its interface may change in any release.
 import ctypes
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -484,6 +485,9 @@ class Proof:
                 screen_at = now + 5.0
                 self.screen = self._read_screen() or self.screen
                 if idle > 2 and ("No bootable device" in self.screen or "Kernel panic" in self.screen):
+                    return "fatal"
+                # GRUB is busy while it waits at its prompt.
+                if re.search(r"^ *grub(?: rescue)?> *$", self.screen, re.MULTILINE):
                     return "fatal"
             if self._no_disk_found():
                 # An initramfs that looks for its root file system is never idle, but says what it does.

@@ -252,6 +252,15 @@ def test_a_guest_is_given_up_by_what_it_has_done(
     assert seconds <= one.seconds <= seconds + 4
 
 
+@pytest.mark.parametrize("prompt", ["grub>", "grub rescue> "])
+def test_a_loader_at_its_prompt_is_busy_and_has_failed(monkeypatch: pytest.MonkeyPatch, prompt: str) -> None:
+    one = watched(monkeypatch, "")
+    one.busy_seconds = lambda: one.seconds
+    one._read_screen = lambda: "GNU GRUB  version 2.06\n\n" + prompt
+    assert one.watch() == "fatal"
+    assert one.seconds < 15
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_guest_without_a_disk_is_offered_every_controller(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     one = watched(monkeypatch, KERNEL + "Begin: Waiting for root file system ... Begin: Running /scripts/local-block\n")
