@@ -27,18 +27,33 @@ ORDER_FIXED = (23,)
 #: log in to the build machine after a restart.
 FORCES_ONLY = (23, 2)
 
+#: From this release on the network configuration that cloud-init makes up (apply_network_config: False) asks for DHCPv6
+#: too (generate_fallback_config in cloudinit/net/__init__.py). ifupdown waits for that answer without end: where no
+#: DHCPv6 server is, networking.service fails after five minutes, and cloud-init hangs in `ifup`.
+ASKS_DHCPV6 = (24, 1)
+
+NETWORK_FILE = cloudinit_conf.FOLDER + "/92-azure-network.cfg"
+NETWORK_TEXT = (
+    cloudinit_conf.HEADER
+    + """# ifupdown waits without end for the DHCPv6 server that cloud-init's own configuration asks for. The image's
+# configuration, DHCP on the first card, is kept instead.
+network: {config: disabled}
+"""
+)
+
 ELSEWHERE_NAME = "azure-elsewhere.conf"
 #: Azure is recognised as cloud-init does it: chassis asset tag, or a seed. A tag that cannot be read counts as Azure,
 #: and on Azure nothing is written.
 ELSEWHERE_TEXT = (
     cloudinit_conf.HEADER
     + """# cloud-init does not look for its only datasource before it waits for it, for 20 minutes and more and before
-# the network is up. So elsewhere than on Azure it is told that there is none.
+# the network is up. So elsewhere than on Azure it is told that there is none, and to leave the network alone.
 [Service]
 ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
  grep -q 7783-7084-3265-9085-8269-3286-77 /sys/class/dmi/id/chassis_asset_tag || \
  [ -e /var/lib/cloud/seed/azure/ovf-env.xml ] || \
- { mkdir -p /run/cloud-init && echo "datasource_list: [ None ]" > /run/cloud-init/cloud.cfg; }'
+ { mkdir -p /run/cloud-init && \\
+ printf "datasource_list: [ None ]\\nnetwork: {config: disabled}\\n" > /run/cloud-init/cloud.cfg; }'
 """
 )
 
@@ -81,8 +96,16 @@ def is_azure_only(texts: Dict[str, str]) -> bool:
     return found is not None and found.one_line and found.names == ["Azure"]
 
 
+def leaves_network(host: Host, apply_network: bool) -> bool:
+    """Whether cloud-init must keep off the network: it would make up a configuration on which ifupdown hangs."""
+    eni = host.is_file("/etc/network/interfaces") and bool(host.which("ifup")) and not host.which("netplan")
+    return eni and not apply_network and version(host) >= ASKS_DHCPV6
+
+
 def network_managed(host: Host) -> bool:
     """Whether cloud-init will write the network configuration at first boot."""
+    if leaves_network(host, profiles.select(host.os_release()).apply_network_config):
+        return False
     return not cloudinit_conf.network_disabled(_merged(_texts(host)))
 
 
@@ -123,6 +146,8 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
     removed = [path for path in cloudinit_conf.LEFTOVERS if host.exists(path) or host.is_link(path)]
     if params.get("telemetry", True) and not cloudinit_conf.reports_kvp(_merged(texts)):
         wanted[cloudinit_conf.KVP_FILE] = cloudinit_conf.kvp_text()
+    if leaves_network(host, apply_network):
+        wanted[NETWORK_FILE] = NETWORK_TEXT
     if not cloudinit_conf.logs_output(_merged(texts)):
         target = LOGGING_EXTRA if cloudinit_conf.LOGGING_FILE in texts else cloudinit_conf.LOGGING_FILE
         wanted[target] = cloudinit_conf.logging_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, network
 
 LOCAL = "/etc/systemd/system/cloud-init-local.service.d/azure-elsewhere.conf"
 MAIN = "/etc/systemd/system/cloud-init-main.service.d/azure-elsewhere.conf"
@@ -74,4 +75,33 @@ def test_the_command(tmp_path: Path, tag: str | None, seed: bool, told: bool) ->
     written = tmp_path / "run/cloud-init/cloud.cfg"
     assert written.exists() is told
     if told:
-        assert written.read_text() == "datasource_list: [ None ]\n"
+        assert written.read_text() == "datasource_list: [ None ]\nnetwork: {config: disabled}\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "extra", "left"),
+    [
+        ("25.1.4", {"/usr/sbin/ifup": ""}, True),
+        ("24.1", {"/usr/sbin/ifup": ""}, True),
+        ("23.4", {"/usr/sbin/ifup": ""}, False),
+        ("25.1.4", {"/usr/sbin/ifup": "", "/usr/sbin/netplan": ""}, False),
+        ("25.1.4", {}, False),
+    ],
+)
+def test_ifupdown_is_not_left_waiting_for_dhcpv6(make_host, version: str, extra: dict[str, str], left: bool) -> None:
+    """The network's plan, which comes first, and cloud-init's agree on who configures the network."""
+    interfaces = "auto lo\niface lo inet loopback\nallow-hotplug ens3\niface ens3 inet dhcp\n"
+    host = make_host({**tree(version, "cloud-init-main.service"), "/etc/network/interfaces": interfaces, **extra})
+    for path in extra:
+        os.chmod(host.path(path), 0o755)
+    for _run in range(2):
+        edits.apply(host, network.plan(host, "ens3").changes)
+        plan = cloudinit_plan.plan(host, {})
+        assert plan.warnings == []
+        edits.apply(host, plan.changes)
+        assert not network.plan(host, "ens3").changes
+    assert host.is_file(cloudinit_plan.NETWORK_FILE) is left
+    assert host.is_file("/etc/network/interfaces.d/50-cloud-init") is not left
+    own = host.read("/etc/network/interfaces.d/60-azure")
+    assert ("iface eth0 inet dhcp" in own) is left
+    assert "allow-hotplug eth0 ens3" in own
