@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pageblob_server import PageBlobServer
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -73,3 +74,10 @@ def tmp_path(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="vhd-test-", dir=memory) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def server() -> Iterator[PageBlobServer]:
+    """A strict page-blob server, for one test."""
+    with PageBlobServer().running() as running:
+        yield running

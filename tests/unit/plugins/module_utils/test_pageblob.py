@@ -6,7 +6,6 @@ import hashlib
 import re
 import time
 import urllib.parse
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -24,12 +23,6 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.pageblob import
 
 MIB = 1024 * 1024
 QUICK = Policy(parallel=4, timeout=5.0, retry_seconds=3.0, first_pause=0.01)
-
-
-@pytest.fixture
-def server() -> Iterator[PageBlobServer]:
-    with PageBlobServer().running() as running:
-        yield running
 
 
 def client(server: PageBlobServer, policy: Policy = QUICK, **options: str) -> PageBlobClient:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from pageblob_server import PageBlobServer, Refused, Seen
 from test_upload import MIB, QUICK, SIZE, make_vhd, send
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-
-
-@pytest.fixture
-def server() -> Iterator[PageBlobServer]:
-    with PageBlobServer().running() as running:
-        yield running
 
 
 @pytest.fixture
