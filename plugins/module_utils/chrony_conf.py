@@ -15,6 +15,10 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 REFCLOCK = "refclock PHC /dev/ptp_hyperv poll 3 dpoll -2 offset 0 stratum 2"
 MAKESTEP = "makestep 1.0 -1"
 
+#: Services besides chrony that set the clock (TIME-03).
+NTP_DAEMONS = ("ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service")
+OTHER_CLOCKS = ("systemd-timesyncd.service",) + NTP_DAEMONS
+
 #: chronyd's own limit of nested include files.
 MAX_DEPTH = 10
 

@@ -50,11 +50,11 @@ ELSEWHERE_TEXT = (
 # the network is up. So elsewhere than on Azure it is told that there is none, and to leave the network alone.
 [Service]
 ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
- grep -q 7783-7084-3265-9085-8269-3286-77 /sys/class/dmi/id/chassis_asset_tag || \
+ grep -q @TAG@ /sys/class/dmi/id/chassis_asset_tag || \
  [ -e /var/lib/cloud/seed/azure/ovf-env.xml ] || \
  { mkdir -p /run/cloud-init && \\
  printf "datasource_list: [ None ]\\nnetwork: {config: disabled}\\n" > /run/cloud-init/cloud.cfg; }'
-"""
+""".replace("@TAG@", profiles.AZURE_ASSET_TAG)
 )
 
 
@@ -96,15 +96,15 @@ def is_azure_only(texts: Dict[str, str]) -> bool:
     return found is not None and found.one_line and found.names == ["Azure"]
 
 
-def leaves_network(host: Host, apply_network: bool) -> bool:
+def leaves_network(host: Host, installed: Tuple[int, ...], apply_network: bool) -> bool:
     """Whether cloud-init must keep off the network: it would make up a configuration on which ifupdown hangs."""
     eni = host.is_file("/etc/network/interfaces") and bool(host.which("ifup")) and not host.which("netplan")
-    return eni and not apply_network and version(host) >= ASKS_DHCPV6
+    return eni and not apply_network and installed >= ASKS_DHCPV6
 
 
 def network_managed(host: Host) -> bool:
     """Whether cloud-init will write the network configuration at first boot."""
-    if leaves_network(host, profiles.select(host.os_release()).apply_network_config):
+    if leaves_network(host, version(host), profiles.select(host.os_release()).apply_network_config):
         return False
     return not cloudinit_conf.network_disabled(_merged(_texts(host)))
 
@@ -146,7 +146,7 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
     removed = [path for path in cloudinit_conf.LEFTOVERS if host.exists(path) or host.is_link(path)]
     if params.get("telemetry", True) and not cloudinit_conf.reports_kvp(_merged(texts)):
         wanted[cloudinit_conf.KVP_FILE] = cloudinit_conf.kvp_text()
-    if leaves_network(host, apply_network):
+    if leaves_network(host, installed, apply_network):
         wanted[NETWORK_FILE] = NETWORK_TEXT
     if not cloudinit_conf.logs_output(_merged(texts)):
         target = LOGGING_EXTRA if cloudinit_conf.LOGGING_FILE in texts else cloudinit_conf.LOGGING_FILE

@@ -125,14 +125,14 @@ def interfaces_without(text: str, names: Sequence[str]) -> str:
     return "\n".join(line for line in lines if line is not None)
 
 
-def ifupdown_text(names: Sequence[str]) -> str:
-    """DHCP for each of the names; which of them are brought up, and when, hotplug_text says."""
-    return HEADER + "".join("\niface %s inet dhcp\n" % name for name in names)
+def dhcp_stanzas(names: Sequence[str]) -> str:
+    """DHCP for each of the names; which of them are brought up, and when, hotplug_line says."""
+    return "".join("\niface %s inet dhcp\n" % name for name in names)
 
 
-def hotplug_text(names: Sequence[str]) -> str:
+def hotplug_line(names: Sequence[str]) -> str:
     """allow-hotplug, not auto: a card that is not there must not fail the service."""
-    return HEADER + "allow-hotplug %s\n" % " ".join(names)
+    return "allow-hotplug %s\n" % " ".join(names)
 
 
 def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
@@ -155,11 +155,11 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
         for name in stanza.words
         if name not in names
     ]
-    own = {IFUPDOWN_OWN: hotplug_text(names)}
+    own = {IFUPDOWN_OWN: HEADER + hotplug_line(names)}
     if not cloud_init:
-        own[IFUPDOWN_OWN] += ifupdown_text(names)[len(HEADER) :]
+        own[IFUPDOWN_OWN] += dhcp_stanzas(names)
     elif not (host.is_file(IFUPDOWN_CLOUD) and CLOUD_MARK in host.read(IFUPDOWN_CLOUD)):
-        own[IFUPDOWN_CLOUD] = ifupdown_text(names)
+        own[IFUPDOWN_CLOUD] = HEADER + dhcp_stanzas(names)
     changes: List[edits.Change] = []
     for path in paths:
         # What cloud-init has written since is DHCP and serves this machine.

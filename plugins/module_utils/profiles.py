@@ -17,6 +17,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import OsRelease
 
+#: The chassis asset tag of every Azure VM (cloud-init's Azure datasource and azure-vm-utils look for the same).
+AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
+
 #: os-release ID to family. "generic" serves whatever is not listed.
 FAMILIES = {
     "rhel": "redhat",

@@ -255,6 +255,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import (
     bootloaders,
+    chrony_conf,
     cloudinit_plan,
     fstab,
     modprobe,
@@ -287,9 +288,6 @@ AGENTLESS_FILES = (
     "/etc/systemd/system/azure-provisioning.service",
     "/usr/local/sbin/azure-provisioning",
 )
-
-#: Services besides chrony that set the clock.
-OTHER_CLOCKS = ("systemd-timesyncd.service", "ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service")
 
 #: A network manager and the unit that waits for it.
 WAIT_ONLINE = (
@@ -410,7 +408,7 @@ def wait_online(host: Host) -> List[str]:
 
 def other_clocks(host: Host) -> List[str]:
     """Enabled services that would set the clock beside chrony (TIME-03)."""
-    return [name for name in OTHER_CLOCKS if units.state(host, name) == "enabled"]
+    return [name for name in chrony_conf.OTHER_CLOCKS if units.state(host, name) == "enabled"]
 
 
 def login_limits(host: Host) -> List[str]:

@@ -14,12 +14,10 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.account
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import IDS, RULES
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.profiles import AZURE_ASSET_TAG
 
 #: Directories that are never emptied by a wildcard right below them.
 _NEVER_WHOLE = frozenset(["etc", "usr", "var", "boot", "bin", "sbin", "lib", "lib32", "lib64", "run"])
-
-#: The chassis asset tag of every Azure VM (cloud-init's Azure datasource and azure-vm-utils look for the same).
-AZURE_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 
 
 def check_confirm(confirm: str, inventory_hostname: Optional[str]) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import os
 import re
 import select
+import shlex
 import shutil
 import stat
 import subprocess
@@ -250,14 +251,9 @@ def make_key(folder: str) -> str:
         return stream.read().strip()
 
 
-def quote(text: str) -> str:
-    """A text as one word of sh."""
-    return "'" + text.replace("'", "'\\''") + "'"
-
-
 def facts_script(wait: int) -> str:
     """The whole script; wait: how many seconds the boot may still take."""
-    return FACTS % {"rest": quote(REST % {"wait": wait})}
+    return FACTS % {"rest": shlex.quote(REST % {"wait": wait})}
 
 
 def parse_facts(text: str) -> Dict[str, List[str]]:

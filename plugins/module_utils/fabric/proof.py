@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -619,7 +620,7 @@ class Proof:
         if self.client is None:
             raise AssertionError("client must be set by now")
         # The script goes as an argument, its input is the password: nothing secret stands in a process list.
-        command = "exec sh -c " + guest.quote(guest.facts_script(wait))
+        command = "exec sh -c " + shlex.quote(guest.facts_script(wait))
         return self.client.run([command], stdin=self.options.password + "\n", timeout=timeout, started=started)
 
     # -- the second boot ---------------------------------------------------------------------------------------
@@ -640,7 +641,7 @@ class Proof:
                 self._event("eject", "the provisioning medium had been ejected by the guest")
         if guest.first(self.facts, "sudo") == "root":
             command = "sudo -n reboot || sudo -S -p '' reboot"
-            self.client.run(["exec sh -c " + guest.quote(command)], stdin=self.options.password + "\n", timeout=30)
+            self.client.run(["exec sh -c " + shlex.quote(command)], stdin=self.options.password + "\n", timeout=30)
         elif self.monitor is not None:
             # Without root inside, the button; what was written is on the disk before.
             self.client.run(["sync"], timeout=60)

@@ -22,12 +22,10 @@ import time
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.profiles import AZURE_ASSET_TAG
 
 #: Names of the emulator, in the order they are looked for (the last is where RHEL keeps it).
 BINARIES = ("qemu-system-x86_64", "qemu-kvm", "/usr/libexec/qemu-kvm")
-
-#: Chassis asset tag by which cloud-init (ds-identify, dmi_data) and azure-vm-utils know Azure.
-CHASSIS_ASSET_TAG = "7783-7084-3265-9085-8269-3286-77"
 
 #: Azure's fixed addresses: the WireServer with the host plugin, and the instance metadata service.
 WIRESERVER_ADDRESS = "168.63.129.16"
@@ -292,7 +290,7 @@ def arguments(machine: Machine) -> List[str]:
         "type=0,vendor=American Megatrends International,, LLC.,version=Hyper-V UEFI Release v4.1",
         "type=1,manufacturer=Microsoft Corporation,product=Virtual Machine,version=Hyper-V UEFI Release v4.1",
         "type=2,manufacturer=Microsoft Corporation,product=Virtual Machine,version=Hyper-V UEFI Release v4.1",
-        "type=3,manufacturer=Microsoft Corporation,version=Hyper-V UEFI Release v4.1,asset=" + CHASSIS_ASSET_TAG,
+        "type=3,manufacturer=Microsoft Corporation,version=Hyper-V UEFI Release v4.1,asset=" + AZURE_ASSET_TAG,
     ):
         line += ["-smbios", text]
     line += _blockdev(driver="file", node_name="base-file", filename=machine.disk, read_only=True)

@@ -343,6 +343,17 @@ def _measure_lzo(file: _File) -> Iterator[LzoBlock]:
         file.seek(place + packed)
 
 
+def _repeat(output: bytearray, distance: int, length: int) -> None:
+    """Append `length` bytes that begin `distance` bytes before the end."""
+    start = len(output) - distance
+    if distance >= length:
+        output += output[start : start + length]
+    else:
+        # The copy overlaps itself: what it repeats is the last `distance` bytes.
+        pattern = bytes(output[start:])
+        output += (pattern * (length // distance + 1))[:length]
+
+
 def unpack_lz4_block(packed: bytes, limit: int) -> bytes:
     """One lz4 block (lz4_Block_format.md); ValueError where it is damaged or unpacks to more than `limit`."""
     output = bytearray()
@@ -386,13 +397,7 @@ def unpack_lz4_block(packed: bytes, limit: int) -> bytes:
         length += 4
         if len(output) + length > limit:
             raise ValueError("match")
-        start = len(output) - offset
-        if offset >= length:
-            output += output[start : start + length]
-        else:
-            # The copy overlaps itself: what it repeats is the last `offset` bytes.
-            pattern = bytes(output[start:])
-            output += (pattern * (length // offset + 1))[:length]
+        _repeat(output, offset, length)
     raise ValueError("end")
 
 
@@ -459,12 +464,7 @@ def unpack_lzo1x(packed: bytes, limit: int) -> bytes:
             state = code & 3
         if distance > len(output) or len(output) + length > limit:
             raise ValueError("match")
-        start = len(output) - distance
-        if distance >= length:
-            output += output[start : start + length]
-        else:
-            pattern = bytes(output[start:])
-            output += (pattern * (length // distance + 1))[:length]
+        _repeat(output, distance, length)
         literals(state)
 
 

@@ -374,8 +374,9 @@ def dhcp(context: Context) -> Outcome:
     if found:
         return bad(join(found))
     how = brings_eth0_up(context)
-    if not how and uses_network_manager(context) and network_manager_refuses(context):
-        return bad("NetworkManager leaves eth0 alone: " + network_manager_refuses(context))
+    why = network_manager_refuses(context) if not how and uses_network_manager(context) else ""
+    if why:
+        return bad("NetworkManager leaves eth0 alone: " + why)
     if how:
         return ok("nothing tied to this machine; eth0 gets DHCP by %s" % how)
     return bad("nothing gives eth0, the card's name on Azure, an address by DHCP")

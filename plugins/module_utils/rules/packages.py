@@ -8,7 +8,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Dict, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
@@ -29,19 +29,29 @@ CHECKS = Table()
 FIREWALL_AGENT = (2, 15)
 
 
+def repository_settings(context: Context, path: str) -> Iterator[Tuple[str, str, str]]:
+    """(id, key, value) of each setting in a .repo file; an id's own line comes first, with an empty key."""
+    name = ""
+    for line in context.lines(path):
+        match = re.match(r"\[(.+)\]$", line.text)
+        if match:
+            name = match.group(1)
+            yield name, "", ""
+            continue
+        match = re.match(r"([^=\s][^=]*?)\s*=(.*)$", line.text)
+        if name and match:
+            yield name, match.group(1), match.group(2).strip()
+
+
 def repositories(context: Context) -> Dict[str, Tuple[bool, str]]:
     """Repositories of yum, dnf and zypper: id to (enabled, file)."""
     found = {}
     for path in context.glob("/etc/yum.repos.d/*.repo", "/etc/zypp/repos.d/*.repo", "/etc/distro.repos.d/*.repo"):
-        name = ""
-        for line in context.lines(path):
-            match = re.match(r"\[(.+)\]$", line.text)
-            if match:
-                name = match.group(1)
+        for name, key, value in repository_settings(context, path):
+            if not key:
                 found[name] = (True, path)
-            elif name and re.match(r"enabled\s*=", line.text):
-                value = line.text.split("=", 1)[1].strip().lower()
-                found[name] = (value in ("1", "true", "yes", "on"), path)
+            elif key == "enabled":
+                found[name] = (value.lower() in ("1", "true", "yes", "on"), path)
     return found
 
 
@@ -49,14 +59,11 @@ def repository_names(context: Context) -> Dict[str, str]:
     """Repositories of zypper: alias to "alias name", as `zypper lr` shows both."""
     found: Dict[str, str] = {}
     for path in context.glob("/etc/zypp/repos.d/*.repo"):
-        alias = ""
-        for line in context.lines(path):
-            match = re.match(r"\[(.+)\]$", line.text)
-            if match:
-                alias = match.group(1)
+        for alias, key, value in repository_settings(context, path):
+            if not key:
                 found[alias] = alias
-            elif alias and re.match(r"name\s*=", line.text):
-                found[alias] = "%s %s" % (alias, line.text.split("=", 1)[1].strip())
+            elif key == "name":
+                found[alias] = "%s %s" % (alias, value)
     return found
 
 
@@ -64,12 +71,8 @@ def refreshed_repositories(context: Context) -> List[str]:
     """Aliases of the enabled repositories of zypper that are refreshed by themselves."""
     found = set()
     for path in context.glob("/etc/zypp/repos.d/*.repo"):
-        alias = ""
-        for line in context.lines(path):
-            match = re.match(r"\[(.+)\]$", line.text)
-            if match:
-                alias = match.group(1)
-            elif alias and re.match(r"autorefresh\s*=\s*(1|true|yes|on)\b", line.text, re.IGNORECASE):
+        for alias, key, value in repository_settings(context, path):
+            if key.lower() == "autorefresh" and re.match(r"(1|true|yes|on)\b", value, re.IGNORECASE):
                 found.add(alias)
     return sorted(found & set(enabled_repositories(context)))
 

@@ -107,11 +107,7 @@ def one_service(context: Context) -> Outcome:
     for line in context.lines("/etc/adjtime"):
         if line.text == "LOCAL":
             wrong.append(line.evidence)
-    others = [
-        unit
-        for unit in ("ntpd.service", "ntp.service", "ntpsec.service", "openntpd.service")
-        if context.unit_state(unit) == "enabled"
-    ]
+    others = [unit for unit in chrony_conf.NTP_DAEMONS if context.unit_state(unit) == "enabled"]
     if chrony and others:
         wrong.append("%s is enabled beside %s" % (join(others), chrony))
     if wrong:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -366,7 +367,7 @@ def server(tmp_path: Path) -> Iterator[guest.Client]:
 
 def test_a_real_login(server: guest.Client) -> None:
     started: list[int] = []
-    words = ["exec sh -c " + guest.quote(guest.facts_script(0))]
+    words = ["exec sh -c " + shlex.quote(guest.facts_script(0))]
     login = server.run(words, stdin="\n", timeout=240, started=lambda: started.append(1))
     facts = guest.parse_facts(login.out)
     assert (login.ok, login.offered, started) == (True, "publickey,password", [1]), login
