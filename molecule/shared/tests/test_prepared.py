@@ -16,6 +16,20 @@ from testinfra.host import Host
 
 DRIVERS = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
 
+#: Who was asked to provision (molecule.yml).
+PROVISIONER = os.environ.get("MOLECULE_PROVISIONER") or "cloud-init"
+
+PACKAGES = {
+    "cloud-init": ("waagent", "cloud-init", "hyperv-daemons", "gdisk", "cloud-guest-utils", "eject", "chrony"),
+    "waagent": ("waagent", "hyperv-daemons", "gdisk", "eject", "chrony"),
+    "agentless": ("curl", "hyperv-daemons", "eject", "chrony"),
+}[PROVISIONER]
+
+has_agent = pytest.mark.skipif(PROVISIONER == "agentless", reason="no agent is wanted here")
+cloud_init_provisions = pytest.mark.skipif(PROVISIONER != "cloud-init", reason="cloud-init does not provision here")
+agent_provisions = pytest.mark.skipif(PROVISIONER != "waagent", reason="the agent does not provision here")
+nobody_provisions = pytest.mark.skipif(PROVISIONER != "agentless", reason="an agent provisions here")
+
 
 @pytest.fixture(scope="module")
 def cmdline(host: Host) -> list[str]:
@@ -158,34 +172,115 @@ def test_acc_01_sudo_asks_for_the_callers_own_password(host: Host) -> None:
     assert host.run("grep -rhE '^[[:space:]]*Defaults.*targetpw' /etc/sudoers /etc/sudoers.d").stdout == ""
 
 
-@pytest.mark.parametrize("name", ["waagent", "cloud-init", "hyperv-daemons", "gdisk", "cloud-guest-utils", "eject"])
+@pytest.mark.parametrize("name", PACKAGES)
 def test_pkg_03_11_12_packages(host: Host, name: str) -> None:
     assert host.package(name).is_installed
 
 
+def test_nvme_07_azure_vm_utils_where_the_release_has_it(host: Host) -> None:
+    if host.run("apt-cache show azure-vm-utils").rc != 0:
+        pytest.skip("this release does not have the package")
+    assert host.package("azure-vm-utils").is_installed
+
+
+def test_net_07_08_12_nothing_ties_the_network_to_this_card(host: Host) -> None:
+    folders = (
+        "/etc/network /etc/netplan /etc/NetworkManager /etc/systemd/network /etc/udev/rules.d /run/systemd/network"
+    )
+    for card in host.check_output("ls /sys/class/net").split():
+        address = host.check_output(f"cat /sys/class/net/{card}/address")
+        if address not in ("", "00:00:00:00:00:00"):
+            assert host.run(f"grep -rliF {address} {folders}").stdout == "", card
+
+
+def test_net_01_a_card_called_eth0_would_ask_for_an_address(host: Host) -> None:
+    """By the word of whoever serves the network now: a dummy card for networkd, its files for the others."""
+    served = []
+    if host.service("systemd-networkd").is_running:
+        host.check_output("ip link add eth7 type dummy")
+        try:
+            seen = host.check_output("sleep 2; networkctl status eth7")
+        finally:
+            host.check_output("ip link delete eth7")
+        network = re.search(r"Network File: (/\S+)", seen)
+        assert network, seen
+        served.append(re.search(r"^DHCP=(yes|ipv4)$", host.file(network.group(1)).content_string, re.MULTILINE))
+    if host.service("NetworkManager").is_running:
+        active = host.check_output("nmcli -g UUID,TYPE connection show --active").splitlines()
+        for uuid in [line.partition(":")[0] for line in active if line.endswith("ethernet")]:
+            fields = "connection.interface-name,802-3-ethernet.mac-address,ipv4.method"
+            shown = host.check_output(f"nmcli -g {fields} connection show {uuid}")
+            served.append(shown.split("\n") == ["", "", "auto"])
+    if host.exists("ifquery"):
+        served.append("eth0" in host.check_output("ifquery --list --allow=hotplug").split())
+        served.append(host.run("ifquery eth0").rc == 0)
+    assert served and all(served), served
+
+
+@has_agent
 def test_agent_01_starts_at_boot(host: Host) -> None:
     assert host.service("walinuxagent").is_enabled
 
 
+@cloud_init_provisions
 def test_agent_04_06_cloud_init_provisions_and_the_agent_leaves_the_resource_disk_alone(agent: dict[str, str]) -> None:
     assert agent["Provisioning.Agent"] in ("cloud-init", "auto")
     assert agent["ResourceDisk.Format"] == "n"
     assert agent.get("ResourceDisk.EnableSwap", "n") == "n"
 
 
+@agent_provisions
+def test_agent_04_07_the_agent_provisions_and_formats_the_resource_disk(agent: dict[str, str]) -> None:
+    assert agent["Provisioning.Agent"] == "waagent"
+    assert (agent["ResourceDisk.Format"], agent["ResourceDisk.MountPoint"]) == ("y", "/mnt/resource")
+    assert agent["ResourceDisk.EnableSwap"] == "n"
+
+
+@has_agent
 def test_agent_08_09_root_password_host_keys_and_disk_time_out(agent: dict[str, str]) -> None:
     assert agent.get("Provisioning.DeleteRootPassword", "y") == "y"
     assert agent.get("Provisioning.RegenerateSshHostKeyPair", "y") == "y"
     assert agent.get("OS.RootDeviceScsiTimeout") == "300"
 
 
+@agent_provisions
+def test_ssh_04_missing_host_keys_are_made_at_boot(host: Host) -> None:
+    assert host.service("azure-ssh-host-keys").is_enabled
+
+
+@cloud_init_provisions
 def test_cinit_02_azure_is_the_only_source(cloud_config: dict[str, object]) -> None:
     assert [name for name in cloud_config["datasource_list"] if name != "None"] == ["Azure"]  # type: ignore[attr-defined]
 
 
+@cloud_init_provisions
 def test_cinit_10_cloud_init_is_not_disabled(host: Host, cmdline: list[str]) -> None:
     assert not host.file("/etc/cloud/cloud-init.disabled").exists
     assert "cloud-init=disabled" not in cmdline
+
+
+def test_agent_04_exactly_one_provisions(host: Host) -> None:
+    if PROVISIONER != "cloud-init" and host.exists("cloud-init"):
+        assert host.file("/etc/cloud/cloud-init.disabled").exists
+        assert host.check_output("cloud-init status").splitlines()[0] == "status: disabled"
+    units = host.run("systemctl list-unit-files --no-legend 'azure-provisioning*'").stdout.split()
+    assert units.count("enabled") == (2 if PROVISIONER == "agentless" else 0), units
+
+
+@nobody_provisions
+def test_noagent_03_the_agent_is_gone(host: Host) -> None:
+    assert not host.package("waagent").is_installed
+    for path in ("/etc/waagent.conf", "/var/lib/waagent", "/usr/sbin/waagent"):
+        assert not host.file(path).exists, path
+
+
+@nobody_provisions
+def test_noagent_04_05_the_program_ran_at_boot_and_saw_that_this_is_not_azure(host: Host) -> None:
+    for unit in ("azure-provisioning-early", "azure-provisioning"):
+        assert host.service(unit).is_enabled
+        assert host.check_output(f"systemctl show -P Result {unit}") == "success"
+        assert "this is not Azure" in host.check_output(f"journalctl -b -u {unit}")
+    assert not host.file("/var/lib/azure-provisioning/provisioned").exists
 
 
 def test_time_01_a_clock_is_kept_and_chrony_runs_without_hyper_v(host: Host) -> None:
