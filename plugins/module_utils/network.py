@@ -577,6 +577,51 @@ def primary_interface(host: Host) -> str:
     return best[1]
 
 
+#: Rules of a firewall, which may name the card.
+FIREWALL_FILES = ("/etc/nftables.conf", "/etc/nftables.d/*", "/etc/iptables/*", "/etc/iptables.*", "/etc/ufw/*.rules")
+
+
+def other_name(host: Host, primary: str) -> str:
+    """The name that udev gives the card of the default route, where it is none that the kernel gives; else "".
+
+    A card that an old rule pins to eth0 gets udev's name (systemd.net-naming-scheme(7)) as soon as the rule is gone.
+    Empty too where there are several cards: which of them the kernel would call eth0 is not known.
+    """
+    cards = [
+        name
+        for name in host.listdir("/sys/class/net")
+        if host.exists("/sys/class/net/%s/device" % name) and host.read("/sys/class/net/%s/type" % name, "") == "1\n"
+    ]
+    if cards != [primary]:
+        return ""
+    if not re.match(r"eth\d+$", primary):
+        return primary
+    number = host.read("/sys/class/net/%s/ifindex" % primary, "").strip()
+    known = dict(line[2:].partition("=")[::2] for line in host.read("/run/udev/data/n" + number, "").split("\n"))
+    names = [known.get("ID_NET_NAME_" + kind, "") for kind in ("ONBOARD", "SLOT", "PATH")]
+    return next((name for name in names if name), "")
+
+
+def old_names(host: Host, primary: str) -> Tuple[List[str], List[str]]:
+    """BOOT-05 where the documents do not ask for it: (["net.ifnames=0"] or nothing, sentences for the user).
+
+    ifupdown and wicked serve a card by its name, so an image that serves ens3 is without network on the next machine,
+    where the card sits elsewhere. With the argument it is eth0 everywhere, as it is on Azure (requirements, 3.6).
+    Netplan, networkd and NetworkManager serve any card, and keep their names.
+    """
+    name = other_name(host, primary) if {"ifupdown", "wicked"} & set(renderers(host)) else ""
+    if not name:
+        return [], []
+    pattern = re.compile(r"(?<![\w.-])%s(?![\w-])" % re.escape(primary))
+    for path in [path for wanted in FIREWALL_FILES for path in host.glob(wanted)]:
+        if host.is_file(path) and primary != "eth0" and pattern.search(host.read(path)):
+            return [], [
+                "%s names the network card %s, which is eth0 on Azure. Name both there, or no card; until then the "
+                "card keeps its name here (no net.ifnames=0, rule BOOT-05)." % (path, primary)
+            ]
+    return ["net.ifnames=0"], []
+
+
 def renderers(host: Host) -> List[str]:
     """Which network configurations the system uses: netplan, networkd, networkmanager, ifupdown, ifcfg, wicked."""
     found = []

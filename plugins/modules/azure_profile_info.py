@@ -233,6 +233,13 @@ cmdline_extra_set:
   type: list
   elements: str
   sample: ["modprobe.blacklist=nouveau"]
+cmdline_names:
+  description: C(net.ifnames=0), where the network is configured by the card's name and that is not C(eth0), or will
+    not be once nothing pins it (rule BOOT-05); else empty.
+  returned: success
+  type: list
+  elements: str
+  sample: ["net.ifnames=0"]
 vendor:
   description: The vendor's values that roles use (cmdline_set, cmdline_remove, waagent_settings and others).
   returned: success
@@ -453,6 +460,9 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     settings.update(profile.waagent_settings.get(provisioner, {}))
     warnings = [profile.note] if profile.note else []
     warnings += login_limits(host)
+    primary = network.primary_interface(host)
+    names, sentences = network.old_names(host, primary)
+    warnings += sentences
     if machine not in ("x86_64", "aarch64"):
         warnings.append("Azure runs x86_64 and aarch64 only, not %s (rule DISK-14)." % machine)
     return {
@@ -470,7 +480,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "read_only_root": read_only(host),
         "systemd": host.is_dir("/run/systemd/system") or bool(host.which("systemctl")),
         "boot_id": host.read("/proc/sys/kernel/random/boot_id", "").strip(),
-        "primary_interface": network.primary_interface(host),
+        "primary_interface": primary,
         "package_manager": packages.manager(host),
         "packages_missing": missing,
         "packages_missing_optional": missing_optional,
@@ -499,6 +509,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         "cmdline_root": root_by_uuid(host, booting or running),
         "cmdline_extra_remove": unwanted,
         "cmdline_extra_set": left,
+        "cmdline_names": names,
         "vendor": {
             "cmdline_set": profile.cmdline_set,
             "cmdline_remove": profile.cmdline_remove,

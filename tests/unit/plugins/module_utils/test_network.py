@@ -361,3 +361,50 @@ def test_netplan_stays_alone_once_virtual_functions_are_left_alone(make_host) ->
     edits.apply(host, network.plan_sriov(host))
     assert host.exists(network.SRIOV_NETWORK)
     assert not network_dhcp.run(DEFAULTS, host, False)["changed"]
+
+
+CARD = {
+    "/sys/class/net/lo/type": "772\n",
+    "/sys/class/net/ens3/device/vendor": "0x1af4\n",
+    "/sys/class/net/ens3/type": "1\n",
+    "/sys/class/net/ens3/ifindex": "2\n",
+}
+PINNED = {
+    "/sys/class/net/eth0/device/vendor": "0x1af4\n",
+    "/sys/class/net/eth0/type": "1\n",
+    "/sys/class/net/eth0/ifindex": "2\n",
+    "/run/udev/data/n2": "E:ID_BUS=pci\nE:ID_NET_NAME_MAC=enx525400123456\nE:ID_NET_NAME_PATH=enp0s3\n",
+}
+SECOND = {"/sys/class/net/ens4/device/vendor": "0x1af4\n", "/sys/class/net/ens4/type": "1\n"}
+WANTED = ["net.ifnames=0"]
+
+
+@pytest.mark.parametrize(
+    ("files", "primary", "wanted"),
+    [
+        ({"/etc/network/interfaces": INSTALLED, **CARD}, "ens3", WANTED),
+        ({"/etc/sysconfig/network/ifcfg-ens3": "BOOTPROTO='dhcp'\n", **CARD}, "ens3", WANTED),
+        # Pinned to eth0 by a rule that goes: udev would call it enp0s3 from then on.
+        ({"/etc/network/interfaces": INSTALLED, **PINNED}, "eth0", WANTED),
+        # Called so by the kernel, as on Hyper-V: nothing would rename it.
+        ({"/etc/network/interfaces": INSTALLED, **PINNED, "/run/udev/data/n2": "E:ID_NET_NAME_MAC=x\n"}, "eth0", []),
+        # Which of two cards would be eth0 is not known.
+        ({"/etc/network/interfaces": INSTALLED, **CARD, **SECOND}, "ens3", []),
+        # A bridge is built of a card by its name.
+        ({"/etc/network/interfaces": INSTALLED, **CARD}, "br0", []),
+        ({"/etc/network/interfaces": INSTALLED, **CARD}, "", []),
+        # These serve any card.
+        ({**NM_ENABLED, **CARD}, "ens3", []),
+        ({**ENABLED, **CARD}, "ens3", []),
+    ],
+)
+def test_a_card_that_is_served_by_name_is_eth0_from_now_on(make_host, files, primary: str, wanted: list[str]) -> None:
+    assert network.old_names(make_host(files), primary) == (wanted, [])
+
+
+def test_a_card_that_a_firewall_names_keeps_its_name(make_host) -> None:
+    rules = 'table inet filter { chain input { type filter hook input priority 0; policy drop; iifname "%s" accept } }\n'
+    files = {"/etc/network/interfaces": INSTALLED, **CARD}
+    arguments, sentences = network.old_names(make_host({**files, "/etc/nftables.conf": rules % "ens3"}), "ens3")
+    assert arguments == [] and "/etc/nftables.conf names the network card ens3" in sentences[0]
+    assert network.old_names(make_host({**files, "/etc/nftables.conf": rules % "ens34"}), "ens3") == (WANTED, [])
