@@ -403,7 +403,9 @@ def test_a_card_that_is_served_by_name_is_eth0_from_now_on(make_host, files, pri
 
 
 def test_a_card_that_a_firewall_names_keeps_its_name(make_host) -> None:
-    rules = 'table inet filter { chain input { type filter hook input priority 0; policy drop; iifname "%s" accept } }\n'
+    rules = (
+        'table inet filter { chain input { type filter hook input priority 0; policy drop; iifname "%s" accept } }\n'
+    )
     files = {"/etc/network/interfaces": INSTALLED, **CARD}
     arguments, sentences = network.old_names(make_host({**files, "/etc/nftables.conf": rules % "ens3"}), "ens3")
     assert arguments == [] and "/etc/nftables.conf names the network card ens3" in sentences[0]
