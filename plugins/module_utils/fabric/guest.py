@@ -83,6 +83,18 @@ say cmdline; cat /proc/cmdline
 say end
 """
 
+#: Asked as root before a restart. The agent waits for cloud-init, then ends the provisioning by a file, whoever
+#: provisions (azurelinuxagent/pa/provision/default.py and cloudinit.py, write_provisioned); a restart before that would
+#: have it go on at the next boot, which is no second provisioning. %(wait)d: for how many seconds at most.
+SETTLE = r"""
+waited=0
+while [ "$waited" -lt %(wait)d ] && ! [ -e /var/lib/waagent/provisioned ]; do
+    systemctl is-active walinuxagent waagent 2>/dev/null | grep -Eq '^(active|activating)' || break
+    sleep 2
+    waited=$((waited + 2))
+done
+"""
+
 #: Options of every connection: our key and nothing of the user's own configuration.
 SSH_OPTIONS = (
     "StrictHostKeyChecking=no",

@@ -163,6 +163,8 @@ class Proof:
         self.restarts = 0
         self.resets = 0
         self.second = False
+        #: How many requests the fabric had recorded when the first boot ended.
+        self.first_entries = 0
         self.ready_seconds: Optional[float] = None
         self.facts: Dict[str, List[str]] = {}
         self.login: Optional[guest.Login] = None
@@ -625,12 +627,25 @@ class Proof:
 
     # -- the second boot ---------------------------------------------------------------------------------------
 
+    def _as_root(self, script: str, timeout: float) -> None:
+        """Run a shell script as root; the password goes in by the standard input."""
+        if self.client is None:
+            raise AssertionError("client must be set by now")
+        command = "sudo -n sh -c %s || sudo -S -p '' sh -c %s" % (shlex.quote(script), shlex.quote(script))
+        self.client.run(["exec sh -c " + shlex.quote(command)], stdin=self.options.password + "\n", timeout=timeout)
+
     def reboot(self) -> Optional[Dict[str, List[str]]]:
         """Restart without the provisioning medium, as Azure does; the facts afterwards, None where it came not back."""
-        if self.client is None or self.process is None:
-            raise AssertionError("client, process must be set by now")
+        if self.client is None or self.process is None or self.fabric is None:
+            raise AssertionError("client, process, fabric must be set by now")
         before, resets = guest.first(self.facts, "boot_id"), self.resets
+        wait = 60 if self.accel == "kvm" else 120
+        rooted = guest.first(self.facts, "sudo") == "root"
+        if rooted:
+            self._as_root(guest.SETTLE % {"wait": wait}, wait + 60)
         self._look()
+        # Judged with what the first boot did to its end.
+        self.first_entries = len(self.fabric.entries())
         self.second = True
         self.console.restart()
         if self.monitor is not None:
@@ -639,9 +654,8 @@ class Proof:
             except AzurePrepError:
                 # The guest has ejected it already.
                 self._event("eject", "the provisioning medium had been ejected by the guest")
-        if guest.first(self.facts, "sudo") == "root":
-            command = "sudo -n reboot || sudo -S -p '' reboot"
-            self.client.run(["exec sh -c " + shlex.quote(command)], stdin=self.options.password + "\n", timeout=30)
+        if rooted:
+            self._as_root("reboot", 30)
         elif self.monitor is not None:
             # Without root inside, the button; what was written is on the disk before.
             self.client.run(["sync"], timeout=60)
@@ -651,7 +665,6 @@ class Proof:
                 return None
         self._event("reboot", "restart asked for, without the provisioning medium")
         asked = self.seconds
-        wait = 60 if self.accel == "kvm" else 120
         end = self.seconds + self.options.timeout
         while self.seconds < end and self.process.poll() is None and not self.console.fatal:
             self._look()
@@ -690,7 +703,7 @@ class Proof:
         story = self._story(outcome)
         verdict = self.seconds
         self._event("verdict", "first boot judged")
-        first_boot_entries = self.fabric.entries()
+        self.first_entries = len(self.fabric.entries())
         errors = self.console.errors()
         second: Optional[Dict[str, List[str]]] = None
         tried_second = options.second_boot and bool(self.facts) and outcome == "ready"
@@ -703,8 +716,8 @@ class Proof:
             generation=self.generation,
             seen=seen,
             traffic=self.traffic,
-            entries=first_boot_entries,
-            later_entries=self.fabric.entries()[len(first_boot_entries) :],
+            entries=self.fabric.entries()[: self.first_entries],
+            later_entries=self.fabric.entries()[self.first_entries :],
             facts=self.facts,
             login=self.login,
             password_login=password_login,
