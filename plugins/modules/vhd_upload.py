@@ -84,7 +84,7 @@ options:
   content_md5:
     description:
       - Whether to store the MD5 of the whole blob, zeros included, as its C(Content-MD5). Hashing 30 GiB of mostly
-        zeros takes longer than the upload, so V(auto) does it up to 512 MiB.
+        zeros takes longer than the upload, so V(auto) does it up to 128 MiB.
       - A digest over the data ranges alone is stored in any case, see RV(digest).
     type: str
     choices: [auto, always, never]

@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 
 import errno
 import os
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Any, Iterator, List, NamedTuple, Tuple, Union
 
 #: Zeros are recognised in whole pages of this size, aligned to it.
 PAGE = 4096
@@ -27,10 +27,14 @@ MERGE_GAP = 64 * 1024
 MERGE_SHARE = 64
 
 _ZERO_PAGE = bytes(PAGE)
-_ZERO_STEP = bytes(16 * PAGE)
 
 Range = Tuple[int, int]
 """Start and end (exclusive), bytes."""
+
+Data = Union[bytes, memoryview]
+
+#: Reads into memory that is there already; Python 3.6 has it not.
+_preadv: Any = getattr(os, "preadv", None)
 
 
 class Block(NamedTuple):
@@ -111,28 +115,48 @@ def read_extent(descriptor: int, begin: int, end: int) -> bytes:
     return b"".join(pieces)
 
 
-def _runs(offset: int, data: bytes) -> Iterator[Range]:
-    """The runs of pages that are not all zero. One pass of memcmp: linear, whatever the content."""
+def read_into(descriptor: int, begin: int, end: int, buffer: memoryview) -> Data:
+    """The same as read_extent(), in the caller's memory where that can be: fresh memory costs more than reading."""
+    if _preadv is None:
+        return read_extent(descriptor, begin, end)
+    part = buffer[: end - begin]
+    got = _preadv(descriptor, [part], begin)
+    if got < len(part):
+        part[got:] = read_extent(descriptor, begin + got, end)
+    return part
+
+
+def _runs(offset: int, data: Data) -> Iterator[Range]:
+    """The runs of pages that are not all zero. Linear, whatever the content: eight bytes of a page tell most."""
     size = len(data)
-    position = 0
+    whole = size - size % PAGE
+    begins = memoryview(data)[:whole].cast("Q")[:: PAGE // 8].tolist() if whole else []
+    if 0 in begins or whole < size:
+        yield from _searched(offset, bytes(data), begins)
+    else:
+        yield offset, offset + size
+
+
+def _searched(offset: int, data: bytes, begins: List[int]) -> Iterator[Range]:
+    """The same for data with a page that may be zero; `begins` has the first eight bytes of every whole page."""
+    size = len(data)
     begin = -1
-    while position < size:
-        if begin < 0 and data.startswith(_ZERO_STEP, position):
-            position += len(_ZERO_STEP)
-            continue
-        rest = size - position
-        zero = data.startswith(_ZERO_PAGE, position) if rest >= PAGE else not any(data[position:])
+    for index in range((size + PAGE - 1) // PAGE):
+        position = index * PAGE
+        if index < len(begins):
+            zero = not begins[index] and data.startswith(_ZERO_PAGE, position)
+        else:
+            zero = not any(data[position:])
         if zero and begin >= 0:
             yield offset + begin, offset + position
             begin = -1
         elif not zero and begin < 0:
             begin = position
-        position += PAGE
     if begin >= 0:
         yield offset + begin, offset + size
 
 
-def nonzero_ranges(segments: List[Tuple[int, bytes]]) -> List[Range]:
+def nonzero_ranges(segments: List[Tuple[int, Data]]) -> List[Range]:
     """The ranges of one block worth sending, from its (offset, data) segments: all that is not zero.
 
     Small gaps are sent along, the smallest first, while their sum stays below a MERGE_SHARE-th of the data: a
@@ -156,7 +180,7 @@ def nonzero_ranges(segments: List[Tuple[int, bytes]]) -> List[Range]:
     return merged
 
 
-def slices(segments: List[Tuple[int, bytes]], ranges: List[Range]) -> Iterator[Tuple[int, memoryview]]:
+def slices(segments: List[Tuple[int, Data]], ranges: List[Range]) -> Iterator[Tuple[int, memoryview]]:
     """(offset, data) of each range, without a copy; a range lies within one segment."""
     index = 0
     for begin, end in ranges:

@@ -47,7 +47,7 @@ LEASE_SECONDS = 30
 LEASE_WAIT = LEASE_SECONDS + 10
 
 #: content_md5 "auto" hashes the whole disk, zeros included, up to this size.
-AUTO_MD5_SIZE = 512 * 1024 * 1024
+AUTO_MD5_SIZE = 128 * 1024 * 1024
 
 #: A range that comes back with another checksum is sent again this often before the upload fails.
 REPAIRS = 3
@@ -242,6 +242,7 @@ class _Upload:
         self._speed = _Speed()
         self._hasher: Optional[_Hasher] = None
         self._warnings: List[str] = list(source.warnings)
+        self._local = threading.local()
 
     # -- order ---------------------------------------------------------------------------------------------------
 
@@ -359,6 +360,13 @@ class _Upload:
         for start in sorted(pages):
             yield extents.Block(start, []), pages[start]
 
+    def _buffer(self) -> memoryview:
+        """The calling thread's memory for one block, the same every time."""
+        if not hasattr(self._local, "buffer"):
+            self._local.buffer = memoryview(bytearray(extents.BLOCK))
+        buffer: memoryview = self._local.buffer
+        return buffer
+
     def _measure(self) -> None:
         self._total = max(sum(block.allocated for block in self.source.blocks()), 1)
         self._done = 0
@@ -382,7 +390,7 @@ class _Upload:
             block, pages = item
             if differs:
                 return
-            segments = self.source.segments(block)
+            segments = self.source.segments(block, self._buffer())
             ranges = extents.nonzero_ranges(segments)
             record = b""
             stale = extents.subtract(pages, ranges)
@@ -438,7 +446,7 @@ class _Upload:
         self._phase = "sending"
         self._measure()
         wanted = self.options.content_md5
-        small = self.source.length <= AUTO_MD5_SIZE
+        small = self.source.size <= AUTO_MD5_SIZE
         if not self.options.managed_disk and (wanted == "always" or (wanted == "auto" and small)):
             self._hasher = _Hasher(self.source)
         existing = plan.existing if plan.action == "resume" else []
@@ -447,7 +455,7 @@ class _Upload:
     def _send_block(self, item: Tuple[extents.Block, List[Range]]) -> None:
         """Bring one block to the destination; what is there already is compared first."""
         block, pages = item
-        segments = self.source.segments(block)
+        segments = self.source.segments(block, self._buffer())
         ranges = extents.nonzero_ranges(segments)
         record = b""
         resumed = 0

@@ -86,10 +86,21 @@ class Source:
         try:
             return extents.read_extent(self._disk.descriptor, begin, end)
         except OSError as exc:
-            raise AzurePrepError("Cannot read %s at byte %d: %s." % (self.path, begin, exc.strerror or exc))
+            raise self._unread(begin, exc)
 
-    def segments(self, block: extents.Block) -> List[Tuple[int, bytes]]:
-        return [(begin, self.read(begin, end)) for begin, end in block.extents]
+    def segments(self, block: extents.Block, buffer: memoryview) -> List[Tuple[int, extents.Data]]:
+        """(offset, data) of each extent; the data is good until the buffer, of a block's size, is used again."""
+        found: List[Tuple[int, extents.Data]] = []
+        for begin, end in block.extents:
+            try:
+                part = buffer[begin - block.start : end - block.start]
+                found.append((begin, extents.read_into(self._disk.descriptor, begin, end, part)))
+            except OSError as exc:
+                raise self._unread(begin, exc)
+        return found
+
+    def _unread(self, offset: int, exc: OSError) -> AzurePrepError:
+        return AzurePrepError("Cannot read %s at byte %d: %s." % (self.path, offset, exc.strerror or exc))
 
     def check_unchanged(self) -> None:
         """SourceChanged where the file was written to or replaced since it was opened."""

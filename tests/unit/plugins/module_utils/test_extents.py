@@ -79,6 +79,34 @@ def test_small_gaps_are_sent_along_while_they_cost_little(tmp_path: Path) -> Non
     assert sum(end - begin for begin, end in found) == len(scattered) * PAGE
 
 
+def test_a_page_with_zeros_at_its_begin_is_sent(tmp_path: Path) -> None:
+    """Each kind of page between two that are zero: nothing but its last byte, or its ninth, is not."""
+    for inside in (PAGE - 1, 8, 7, 0):
+        page = bytearray(PAGE)
+        page[inside] = 1
+        pieces = {0: b"x" * PAGE, 40 * PAGE: bytes(page), 80 * PAGE: b"x" * PAGE}
+        descriptor = sparse(tmp_path / str(inside), BLOCK, {0: bytes(BLOCK), **pieces})
+        assert ranges_of(descriptor, BLOCK) == [(start, start + PAGE) for start in pieces]
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("preadv", [True, False])
+def test_reading_into_memory_that_was_used_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preadv: bool
+) -> None:
+    """What an earlier block left there never shows, also where the file ends early and without os.preadv."""
+    if not preadv:
+        monkeypatch.setattr(extents, "_preadv", None)
+    descriptor = sparse(tmp_path / "d", 3 * PAGE + 100, {PAGE: b"y" * PAGE, 3 * PAGE: b"z" * 100})
+    buffer = memoryview(bytearray(b"\xff" * (6 * PAGE)))
+    for begin, end in ((0, 3 * PAGE), (PAGE, 5 * PAGE), (4 * PAGE, 6 * PAGE)):
+        found = extents.read_into(descriptor, begin, end, buffer)
+        assert bytes(found) == extents.read_extent(descriptor, begin, end)
+        ranges = extents.nonzero_ranges([(begin, found)])
+        assert ranges == extents.nonzero_ranges([(begin, bytes(found))])
+    os.close(descriptor)
+
+
 pages = st.lists(st.sampled_from([0, 0, 0, 1, 2]), min_size=1, max_size=80)
 
 
