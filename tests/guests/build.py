@@ -37,6 +37,9 @@ SECTOR = 512
 FIRST_MIB = 1
 #: Suites that have no updates and security archives.
 ROLLING = ("forky", "sid", "testing", "unstable")
+
+#: Suites whose support has ended. Their security archive is no longer whole: its index names packages that are gone.
+ENDED = ("bullseye",)
 #: apt settings of the building host without which the guest might not reach the archive.
 APT_SETTINGS = r"^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy|Retries|ForceIPv4)\b"
 TOOLS = {
@@ -149,7 +152,7 @@ def sources(suite: str, main: str | None, security: str | None) -> list[str]:
     lines = [f"deb {main} {suite} {components}"]
     if suite not in ROLLING:
         lines.append(f"deb {main} {suite}-updates {components}")
-        if security:
+        if security and suite not in ENDED:
             lines.append(f"deb {security} {suite}-security {components}")
     return lines
 

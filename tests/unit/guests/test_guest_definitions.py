@@ -97,6 +97,8 @@ def test_sources_of_a_release_and_of_testing() -> None:
     assert len(lines) == 3
     assert len(build.sources("forky", "http://m/debian", "http://m/debian-security")) == 1
     assert build.sources("bullseye", "http://m/debian", None)[0].endswith(" main")
+    # Its support has ended, and with it the security archive.
+    assert not [line for line in build.sources("bullseye", "http://m/debian", "http://m/s") if "//m/s" in line]
     assert build.sources("bookworm", None, None) == []
 
 
