@@ -58,6 +58,11 @@ options:
     type: str
     choices: [auto, cloud-init, waagent, agentless]
     default: auto
+  family:
+    description:
+      - Judge by the rules of this family instead of the one that os-release names.
+    type: str
+    choices: [redhat, debian, ubuntu, suse, generic]
   account:
     description:
       - The account that is allowed to have a password, a key and a shell history until capture.
@@ -213,6 +218,7 @@ def argument_spec() -> Dict[str, Any]:
             "default": [],
         },
         "provisioner": {"type": "str", "choices": ["auto", "cloud-init", "waagent", "agentless"], "default": "auto"},
+        "family": {"type": "str", "choices": ["redhat", "debian", "ubuntu", "suse", "generic"]},
         "account": {"type": "str"},
     }
 
@@ -240,7 +246,9 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool, context: Optional[
     """The result of the module; `context` is for tests."""
     if context is None:
         account = params["account"] if params["account"] is not None else caller() if host.is_live else ""
-        context = Context(host, params["phase"], params["features"], account, params["provisioner"])
+        context = Context(
+            host, params["phase"], params["features"], account, params["provisioner"], family=params["family"] or ""
+        )
     result = engine.audit(context, params["profile"], params["waive"])
     result["changed"] = False
     result["profile"] = params["profile"]

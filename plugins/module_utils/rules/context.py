@@ -264,7 +264,8 @@ class Context:
     phase: "prepared" for a VM in use, "captured" for what the capture step has left. features: optional features
     that the user wants ("nvme", "mana", "hibernation", "swap"). account: who the audit was started by; this one
     account is allowed to have a key and a history until capture.
-    provisioner: "cloud-init", "waagent", "agentless", or "auto" to look.
+    provisioner: "cloud-init", "waagent", "agentless", or "auto" to look. family: one of profiles.py, or "" for the one
+    that os-release names.
     """
 
     def __init__(
@@ -276,6 +277,7 @@ class Context:
         provisioner: str = "auto",
         architecture: str = "",
         privileged: Optional[bool] = None,
+        family: str = "",
     ) -> None:
         self.host = host if isinstance(host, ReadOnlyHost) else ReadOnlyHost(host.root)
         self.live = self.host.is_live
@@ -285,6 +287,7 @@ class Context:
         self.privileged = os.geteuid() == 0 if privileged is None else privileged
         self._provisioner = provisioner
         self._architecture = architecture
+        self._family = family
         self._memory: Dict[Any, Any] = {}
         self._half_installed: Dict[str, str] = {}
 
@@ -441,7 +444,7 @@ class Context:
     @property
     def family(self) -> str:
         """The family of profiles.py: redhat, debian, ubuntu, suse or generic."""
-        return profiles.family_of(self.release)
+        return self._family or profiles.family_of(self.release)
 
     @property
     def major(self) -> int:
@@ -505,7 +508,7 @@ class Context:
     @property
     def profile(self) -> profiles.Profile:
         """The vendor values for this system."""
-        return self.remember("profile", lambda: profiles.select(self.release, self.architecture))
+        return self.remember("profile", lambda: profiles.select(self.release, self.architecture, self._family or None))
 
     # -- judging -----------------------------------------------------------------------------------------------
 
@@ -1036,7 +1039,9 @@ class Context:
             if self.unit_state("azure-provisioning.service") not in ("absent", "masked"):
                 return "agentless"
             if self.has_command("cloud-init"):
-                return "cloud-init"
+                # The agent's own choice in its configuration, and cloud-init told to stay away: AGENT-04's task.
+                agent = self.has_agent and self.agent_setting("Provisioning.Agent").lower() == "waagent"
+                return "waagent" if agent and self.exists("/etc/cloud/cloud-init.disabled") else "cloud-init"
             if self.has_command("waagent"):
                 return "waagent"
             # Nothing is there yet; the profile says what the documents recommend.

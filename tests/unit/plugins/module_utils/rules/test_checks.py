@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import catalogue, engine
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import Context
+from ansible_collections.linuxvhd.azure.plugins.modules import azure_audit
 
 from . import trees
 from .trees import ARGUMENTS, DRIVERS, KERNEL, Files, LiveContext, grub_cfg
@@ -455,6 +456,45 @@ def test_an_empty_root_raises_nothing(tmp_path: Path) -> None:
     found = judge(Context(Host(str(tmp_path))))
     assert found["SSH-01"][0] == "fail"
     assert found["BOOT-01"][0] == "unknown"
+
+
+def test_a_family_that_the_user_names_is_judged_as_that_family(tmp_path: Path) -> None:
+    """A rebuild whose os-release says nothing of what it rebuilds."""
+    build(tmp_path, "debian", {"/etc/os-release": 'ID=ourlinux\nVERSION_ID="9.4"\nPRETTY_NAME="Our Linux 9.4"\n'})
+    unknown, named = live(tmp_path, "debian"), live(tmp_path, "debian", family="redhat")
+    assert (unknown.family, unknown.profile.family) == ("generic", "generic")
+    assert (named.family, named.profile.family, named.profile.version) == ("redhat", "redhat", (9, 4))
+    assert named.is_el(9) and not unknown.is_el()
+    # Ubuntu's kernel for Azure.
+    assert judge(live(tmp_path, "debian", family="ubuntu"))["KERN-11"][0] == "fail"
+    assert judge(live(tmp_path, "debian", family="redhat"))["KERN-11"][0] == "not_applicable"
+
+
+def test_the_option_of_the_module_reaches_the_rules(tmp_path: Path) -> None:
+    build(tmp_path, "debian", {})
+    params: dict[str, Any] = {
+        **{name: option.get("default") for name, option in azure_audit.argument_spec().items()},
+        "root": str(tmp_path),
+        "profile": "boot",
+    }
+    assert azure_audit.run(params, Host(str(tmp_path)), False)["system"]["family"] == "debian"
+    assert azure_audit.run({**params, "family": "suse"}, Host(str(tmp_path)), False)["system"]["family"] == "suse"
+
+
+@pytest.mark.parametrize(
+    ("disabled", "agent", "provisions"),
+    [(True, "waagent", "waagent"), (False, "waagent", "cloud-init"), (True, "cloud-init", "cloud-init"), (True, "auto", "cloud-init")],
+)  # fmt: skip
+def test_who_provisions_is_seen(tmp_path: Path, disabled: bool, agent: str, provisions: str) -> None:
+    """cloud-init that was told to stay away for the agent's sake does not provision; one that was just disabled fails."""
+    changes = waagent("Provisioning.Agent=cloud-init", f"Provisioning.Agent={agent}")
+    build(tmp_path, "debian", {**changes, **({"/etc/cloud/cloud-init.disabled": ""} if disabled else {})})
+    context = live(tmp_path, "debian")
+    assert context.provisioner == provisions
+    if provisions == "waagent":
+        assert judge(context)["CINIT-10"][0] == "not_applicable"
+    elif disabled:
+        assert judge(context)["CINIT-10"][0] == "fail"
 
 
 _SCRAPS = st.lists(
