@@ -17,6 +17,8 @@ description:
     one that made the images is used, not the one that the distribution's name suggests.
   - The images are read directly, whatever they are packed with (gzip, xz, lzma, bzip2, lz4, zstd, lzo) and however
     many archives they consist of. zstd needs the command C(zstd); lz4 and lzo are read faster with C(lz4) or C(lzop).
+  - Where C(kernel-install) has copied an image to the EFI system partition, that copy and the one in C(/boot) both
+    get the drivers, and the boot entry is left as it is.
   - Room on the file system is checked before. When an image still lacks a driver afterwards, or a step fails,
     images and configuration are put back and the module fails.
 version_added: 0.1.0

@@ -4,19 +4,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """/etc/kernel/cmdline: what kernel-install(8) gives the entry of the next kernel.
 
-Where the file does not exist, kernel-install takes the running kernel's arguments, so there is nothing to make.
+Where the file does not exist, kernel-install takes the arguments of the kernel that runs: the old ones until the next
+boot, and in a chroot those of another machine. So it is made where kernel-install has written the entries itself.
 
 Private to the collection: its interface may change in any release.
 """
 
-from typing import List
+import re
+from typing import List, Sequence
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
-from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import Change
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
+    Change,
+    Entry,
+    find_image,
+    kernel_version,
+)
 from ansible_collections.linuxvhd.azure.plugins.module_utils.cmdline import Wanted
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 PATH = "/etc/kernel/cmdline"
+#: What kernel-install reads where that does not exist.
+VENDOR_PATH = "/usr/lib/kernel/cmdline"
+
+#: kernel-install adds it to the entries that are named after it.
+MACHINE_ID = "systemd.machine_id"
 
 
 def edit(text: str, wanted: Wanted) -> str:
@@ -39,3 +51,20 @@ def plan(host: Host, wanted: Wanted) -> List[Change]:
     text = host.read(PATH)
     edited = edit(text, wanted)
     return [Change(PATH, text, edited)] if edited != text else []
+
+
+def first(host: Host, entries: Sequence[Entry]) -> List[Change]:
+    """The change that makes the file where there is none, of the newest entry that kernel-install(8) has written."""
+    if host.exists(PATH) or host.exists(VENDOR_PATH) or host.which("kernel-install") is None:
+        return []
+    made = [
+        entry
+        for entry in entries
+        if re.match(r"/[^/]+/%s/linux$" % re.escape(kernel_version(entry.kernel)), entry.kernel)
+        and find_image(host, entry.kernel) is not None
+    ]
+    if not made:
+        return []
+    newest = max(made, key=lambda entry: [int(part) for part in re.findall(r"\d+", kernel_version(entry.kernel))])
+    arguments = [word for word in newest.arguments if cmdline.key_of(word) != cmdline.key_of(MACHINE_ID)]
+    return [Change(PATH, None, cmdline.join(arguments) + "\n")]

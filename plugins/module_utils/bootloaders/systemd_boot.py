@@ -62,6 +62,7 @@ class SystemdBoot:
         before = self.entries()
         changes, after = bls.plan(self._host, self.paths, {}, request, KERNEL)
         changes += kernel_cmdline.plan(self._host, wanted_for_all(request, before))
+        changes += kernel_cmdline.first(self._host, after)
         check_entries(after, request)
         return Plan(changes, [], after, stale_entries(self._host, before))
 

@@ -7,6 +7,10 @@
 inspect(host, drivers) only reads and serves the audit too; prepare(host, request, check_mode) configures the
 generator, makes the images anew that lack a driver, reads them, and puts everything back where one still lacks it.
 
+An image that kernel-install(8) has put beside its boot entry is made where the generator makes it and copied there; the
+hooks that would call kernel-install are told to leave it, since they write the entry anew with the arguments of the
+kernel that happens to run.
+
 An old image is kept in /boot/azure-backup until all is well, on the image's own file system so that it can be
 renamed back when the disk is full; no tool that looks for kernels or images in /boot goes there. Where there is
 no room for a copy it is kept by a second name for the same data (a hard link), which takes none.
@@ -14,6 +18,7 @@ no room for a copy it is kept by a second name for the same data (a hard link), 
 Private to the collection: its interface may change in any release.
 """
 
+import filecmp
 import os
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -29,6 +34,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import dracut, initramfs_tools, mkinitrd
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs.common import (
+    IMAGE_PATTERNS,
     Generator,
     Kernel,
     boot_entries,
@@ -48,6 +54,9 @@ BACKUP_DIRECTORY = "azure-backup"
 
 #: Seconds that making one image may take on a slow machine without hardware virtualisation.
 COMMAND_TIMEOUT = 3600
+
+#: kernel-install(8) does nothing where this is 1 in the environment.
+BYPASS = "KERNEL_INSTALL_BYPASS"
 
 #: How the release of Red Hat's rescue kernel begins in the names of its files.
 RESCUE = "0-rescue"
@@ -190,7 +199,7 @@ def _configure(host: Host, name: str, drivers: Sequence[str]) -> List[Change]:
 def _command(host: Host, generator: Generator, image: KernelImage, target: str, drivers: Sequence[str]) -> List[str]:
     """The command that makes an image; initramfs-tools decides itself where to."""
     if generator.name == initramfs_tools.GENERATOR.name:
-        return initramfs_tools.command(image.version, bool(image.image))
+        return initramfs_tools.command(image.version, host.is_file(_own_place(generator, image)))
     if generator.name == dracut.GENERATOR.name:
         return dracut.command(image.version, target)
     if generator.name == mkinitrd.SUSE.name:
@@ -355,6 +364,11 @@ def _target(generator: Generator, image: KernelImage) -> str:
     return image.image or generator.image_pattern % image.version
 
 
+def _own_place(generator: Generator, image: KernelImage) -> str:
+    """Where a generator that cannot be told otherwise puts an image."""
+    return generator.image_pattern % image.version
+
+
 class _Job:
     """Images made anew, each kept until all are good."""
 
@@ -367,15 +381,19 @@ class _Job:
         self._replaced: List[Tuple[str, str]] = []
 
     def check_space(self, todo: Sequence[KernelImage]) -> None:
-        """AzurePrepError where the new images will not fit beside the old ones."""
+        """AzurePrepError where the new images will not fit beside the old ones. What an earlier run left half-written
+        when it was cut off goes first."""
         need: Dict[str, int] = {}
         for image in todo:
-            target = self._host.resolve(_target(self._generator, image))
-            status = self._host.stat(target)
-            size = int(status.st_size * GROWTH) if status is not None else FIRST_IMAGE
-            if status is not None and self._generator.name == initramfs_tools.GENERATOR.name:
-                size += status.st_size
-            need[os.path.dirname(target)] = need.get(os.path.dirname(target), MARGIN) + size
+            for path in [self._host.resolve(_target(self._generator, image))] + self._others(image):
+                directory = os.path.dirname(path)
+                if directory not in need:
+                    self._remove_leftovers(directory)
+                status = self._host.stat(path)
+                size = int(status.st_size * GROWTH) if status is not None else FIRST_IMAGE
+                if status is not None and self._in_place():
+                    size += status.st_size
+                need[directory] = need.get(directory, MARGIN) + size
         for directory, size in need.items():
             free = self._host.free_bytes(directory)
             if free < size:
@@ -384,31 +402,69 @@ class _Job:
                     "old kernels first. Nothing was made." % (directory, free >> 20, (size >> 20) + 1)
                 )
 
+    def _remove_leftovers(self, directory: str) -> None:
+        for place in (directory, directory + "/" + BACKUP_DIRECTORY):
+            for path in self._host.glob("%s/%s*" % (place, TEMPORARY_PREFIX)):
+                self._host.remove(path)
+
+    def _in_place(self) -> bool:
+        """True for a generator that is trusted with the image itself."""
+        return self._generator.name == initramfs_tools.GENERATOR.name
+
+    def _others(self, image: KernelImage) -> List[str]:
+        """Where the image stands besides: a copy in /boot of what kernel-install has put beside a boot entry, which
+        would take the entry's place when kernel-install runs again."""
+        target = self._host.resolve(_target(self._generator, image))
+        if self._in_place():
+            own = self._host.resolve(_own_place(self._generator, image))
+            return [own] if own != target else []
+        if os.path.dirname(target) == self._host.resolve("/boot"):
+            return []
+        found = [pattern % image.version for pattern in IMAGE_PATTERNS]
+        return [self._host.resolve(path) for path in found if self._host.is_file(path) and path != target]
+
+    def _keep(self, path: str) -> str:
+        """Keep the old content of an image; "" where there is none."""
+        host = self._host
+        backup = ""
+        if host.is_file(path):
+            directory, _slash, name = path.rpartition("/")
+            host.mkdir(directory + "/" + BACKUP_DIRECTORY)
+            backup = self._backup_name("%s/%s/%s" % (directory, BACKUP_DIRECTORY, name), path)
+            size = os.stat(host.path(path)).st_size
+            if host.is_file(backup):
+                self._replaced.append((path, backup))
+                return backup
+            if self._in_place() or host.free_bytes(directory) > int(size * (GROWTH + 1)) + MARGIN:
+                # update-initramfs is trusted with the image itself, so that what it may spoil must be a copy.
+                host.copy(path, backup)
+            else:
+                host.link(path, backup)
+        self._replaced.append((path, backup))
+        return backup
+
     def rebuild(self, image: KernelImage, before: Optional[Content], warnings: List[str]) -> Result:
         """Make one image, read it, put it in place."""
         host = self._host
         target = host.resolve(_target(self._generator, image))
+        others = self._others(image)
+        in_place = self._in_place()
+        own = others[0] if in_place and others else target
         directory, _slash, name = target.rpartition("/")
-        in_place = self._generator.name == initramfs_tools.GENERATOR.name
         temporary = "%s/%s%s" % (directory, TEMPORARY_PREFIX, name)
-        backup = ""
-        if host.is_file(target):
-            host.mkdir(directory + "/" + BACKUP_DIRECTORY)
-            backup = self._free_name("%s/%s/%s" % (directory, BACKUP_DIRECTORY, name))
-            if in_place or host.free_bytes(directory) > int(os.stat(host.path(target)).st_size * (GROWTH + 1)) + MARGIN:
-                # update-initramfs is trusted with the image itself, so that what it may spoil must be a copy.
-                host.copy(target, backup)
-            else:
-                host.link(target, backup)
-        self._replaced.append((target, backup))
-        old = host.stat(target)
+        for path in others:
+            self._keep(path)
+        backup = self._keep(target)
+        mode = host.stat(target)
+        old = host.stat(own)
+        environment = {BYPASS: "1"} if others or not host.is_live else {}
         try:
             host.remove(temporary)
-            line = _command(host, self._generator, image, target if in_place else temporary, self._request.drivers)
-            host.run(line, timeout=COMMAND_TIMEOUT)
-            made = temporary if host.is_file(temporary) else target
+            line = _command(host, self._generator, image, own if in_place else temporary, self._request.drivers)
+            host.run(line, timeout=COMMAND_TIMEOUT, env=environment)
+            made = temporary if host.is_file(temporary) else own
             new = host.stat(made)
-            if new is None or (made == target and old is not None and _same_file(old, new)):
+            if new is None or (made == own and old is not None and _same_file(old, new)):
                 raise AzurePrepError(
                     "%s said it was done but made no new image for the kernel %s." % (" ".join(line), image.version)
                 )
@@ -416,17 +472,23 @@ class _Job:
             if lost and not host.is_live and self._generator.name == dracut.GENERATOR.name and made == temporary:
                 # A host-only image made in a chroot is for the machine that runs it: what the old image held stays.
                 kept = [name for name in lost if name in loadable_modules(host, image.version)]
-                host.run(line + ["--add-drivers", " ".join(kept)], timeout=COMMAND_TIMEOUT)
+                host.run(line + ["--add-drivers", " ".join(kept)], timeout=COMMAND_TIMEOUT, env=environment)
                 missing, lost = self._check(image, made, before)
             if lost:
                 warnings.append(
                     "The new image for the kernel %s no longer holds %s%s."
                     % (image.version, ", ".join(lost[:8]), " and %d more" % (len(lost) - 8) if len(lost) > 8 else "")
                 )
+            if made == own and own != target:
+                host.copy(own, temporary)
+                made = temporary
             if made == temporary:
-                if old is not None:
-                    host.chmod(temporary, old.st_mode & 0o7777)
+                if mode is not None:
+                    host.chmod(temporary, mode.st_mode & 0o7777)
                 host.rename(temporary, target)
+            for path in others:
+                if path != own:
+                    host.copy(target, path)
         finally:
             host.remove(temporary)
         done = image._replace(image=host.inside(host.path(target)) if not image.image else image.image)
@@ -446,10 +508,13 @@ class _Job:
             )
         return missing, sorted((before.of(image.version) if before is not None else set()) - held)
 
-    def _free_name(self, path: str) -> str:
+    def _backup_name(self, path: str, original: str) -> str:
+        """A free name, or that of a copy with the very content, which a run that was cut off has left."""
         number = 1
         name = path
         while self._host.stat(name, follow_last=False) is not None:
+            if self._request.backup and filecmp.cmp(self._host.path(name), self._host.path(original), shallow=False):
+                return name
             number += 1
             name = "%s.%d" % (path, number)
         return name

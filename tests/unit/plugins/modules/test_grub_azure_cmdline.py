@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -462,3 +463,27 @@ def test_read_entries_reads_only(tmp_path: Path) -> None:
     assert entries[2].arguments[-1] == "dyndbg=file drivers/hv/* +p"
     assert entries[0].arguments[:2] == ["root=/dev/mapper/al-root", "ro"]
     assert snapshot(host) == before
+
+
+def test_kernel_install_finds_the_arguments_for_the_next_entry(tmp_path: Path) -> None:
+    """Without /etc/kernel/cmdline it would take those of the kernel that runs."""
+    files = boot_trees.load("sdboot")
+    del files["/etc/kernel/cmdline"]
+    entry = "/boot/efi/loader/entries/0f0f-6.12.38+deb13-amd64.conf"
+    older = {path.replace("6.12.38", "6.12.9"): text.replace("6.12.38", "6.12.9") for path, text in files.items()}
+    older[entry.replace("6.12.38", "6.12.9")] = files[entry].replace("6.12.38", "6.12.9").replace("ro", "ro old=1")
+    write_tree(tmp_path, {**older, **files})
+    params = {"set": ["console=ttyS0", "a=b c"], "remove": ["quiet"]}
+    without = grub_azure_cmdline.run(params, GeneratorHost(str(tmp_path), tools=[]), True)
+    assert "edit /etc/kernel/cmdline" not in without["actions"]
+    host = GeneratorHost(str(tmp_path), tools=["kernel-install"])
+    assert grub_azure_cmdline.run(params, host, True)["actions"][-1] == "edit /etc/kernel/cmdline"
+    grub_azure_cmdline.run(params, host, False)
+    assert host.read("/etc/kernel/cmdline") == 'root=UUID=0a1b ro console=ttyS0 a="b c"\n'
+    assert not grub_azure_cmdline.run(params, host, False)["changed"]
+    # Entries written by hand are not kernel-install's.
+    (tmp_path / "etc/kernel/cmdline").unlink()
+    write_tree(tmp_path, {"/boot/efi/vmlinuz-6.12.38+deb13-amd64": "k"})
+    for path in tmp_path.glob("boot/efi/loader/entries/*"):
+        path.write_text(re.sub(r"(?m)^linux .*", "linux /vmlinuz-6.12.38+deb13-amd64", path.read_text()))
+    assert "edit /etc/kernel/cmdline" not in grub_azure_cmdline.run(params, host, True)["actions"]

@@ -12,6 +12,7 @@ from conftest import FaultAt, Killed, write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import initramfs
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import common
 from ansible_collections.linuxvhd.azure.plugins.modules import initrd_hyperv
 
@@ -228,3 +229,74 @@ def test_inspect_reads_only(tmp_path: Path) -> None:
     found = {item.version: (item.present, item.missing) for item in initramfs.inspect(host, HV)}
     assert found == {OLD: (HV, []), NEW: ([], HV)}
     assert snapshot(host) == before
+
+
+class KernelInstallHost(ImageHost):
+    """ImageHost with the hook of Debian's package systemd-boot: update-initramfs has kernel-install copy the image
+    and write the entry anew, with the arguments of whatever kernel runs, unless that is told to keep out of it."""
+
+    def run(self, argv: Sequence[str], check: bool = True, **options: Any) -> CommandResult:
+        result = super().run(argv, check, **options)
+        if argv[0] == "update-initramfs" and (options.get("env") or {}).get("KERNEL_INSTALL_BYPASS") != "1":
+            write_tree(Path(self.root), {ENTRY: ENTRY_TEXT.replace("root=UUID=0a1b", "root=/dev/builder")})
+        return result
+
+
+ENTRY = "/efi/loader/entries/0f0f-%s.conf" % NEW
+ENTRY_TEXT = "title D\nversion %s\noptions root=UUID=0a1b ro\nlinux /0f0f/%s/linux\ninitrd /0f0f/%s/initrd.img-%s\n" % (
+    (NEW,) * 4
+)
+ON_ESP = "/efi/0f0f/%s/initrd.img-%s" % (NEW, NEW)
+IN_BOOT = "/boot/initrd.img-" + NEW
+
+
+def kernel_install_tree(root: Path, generator: str, fault: Any = None) -> KernelInstallHost:
+    files = kernel_tree(NEW, ALL)
+    old = image(NEW, ["ext4"], generator)
+    files.update({ENTRY: ENTRY_TEXT, "/efi/0f0f/%s/linux" % NEW: b"kernel", ON_ESP: old, IN_BOOT: old})
+    root.mkdir(parents=True)
+    write_tree(root, files)
+    return KernelInstallHost(str(root), tools=GENERATORS[generator]["tools"], fault=fault)
+
+
+@pytest.mark.parametrize("generator", ["initramfs-tools", "dracut"])
+def test_the_copy_that_boots_and_the_one_that_kernel_install_copies_both_get_the_drivers(
+    tmp_path: Path, generator: str
+) -> None:
+    host = kernel_install_tree(tmp_path / "root", generator)
+    before = snapshot(host)
+    result = initrd_hyperv.run({}, host, False)
+    assert result["kernels"][0]["image"] == ON_ESP and result["kernels"][0]["missing_after"] == []
+    assert host.read(ENTRY) == ENTRY_TEXT
+    for path in (ON_ESP, IN_BOOT):
+        assert common.read_image(host, path).of(NEW) >= {*HV, "ext4"}
+    assert [before[path[1:]] for path in (ON_ESP, IN_BOOT)] == [
+        host.read_bytes(path.replace("initrd.img", "azure-backup/initrd.img")) for path in (ON_ESP, IN_BOOT)
+    ]
+    assert not initrd_hyperv.run({}, host, False)["changed"]
+
+
+@pytest.mark.parametrize("generator", ["initramfs-tools", "dracut"])
+def test_a_failure_at_any_step_puts_both_copies_back(tmp_path: Path, generator: str) -> None:
+    counter = FaultAt()
+    initrd_hyperv.run({}, kernel_install_tree(tmp_path / "count", generator, counter), False)
+    for number in range(len(counter.steps)):
+        fault = FaultAt(number, OSError(28, "No space left on device"))
+        host = kernel_install_tree(tmp_path / str(number), generator, fault)
+        before = snapshot(host)
+        with pytest.raises(AzurePrepError):
+            initrd_hyperv.run({}, host, False)
+        assert snapshot(host) == before, counter.steps[number]
+
+
+def test_a_run_after_a_power_cut_clears_up_and_keeps_one_copy(tmp_path: Path) -> None:
+    host = make(tmp_path, "initramfs-tools", {NEW: ["ext4"]})
+    old = host.read_bytes(IN_BOOT)
+    kept = "/boot/azure-backup/initrd.img-" + NEW
+    write_tree(
+        Path(host.root),
+        {kept: old, "/boot/.azure-prep.initrd.img-" + NEW: b"half", "/boot/azure-backup/.azure-prep.k3": b"half"},
+    )
+    assert initrd_hyperv.run({}, host, False)["kernels"][0]["backup_file"] == kept
+    assert host.listdir("/boot/azure-backup") == ["initrd.img-" + NEW] and host.read_bytes(kept) == old
+    assert [name for name in host.listdir("/boot") if "azure-prep" in name] == []
