@@ -35,6 +35,12 @@ COMMAND_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/
 #: How the temporary file beside a target begins; a leftover of a killed run is recognised by it.
 TEMPORARY_PREFIX = ".azure-prep."
 
+#: The longest file that is read whole, in bytes: kernels and boot loaders included, far beyond any configuration.
+MAX_READ = 64 * 1024 * 1024
+
+#: The device number of /dev/null (the kernel's list of devices, devices.txt).
+DEV_NULL = os.makedev(1, 3)
+
 Data = Union[str, bytes]
 
 
@@ -238,10 +244,25 @@ class Host:
     # -- reading -----------------------------------------------------------------------------------------------
 
     def read_bytes(self, path: str) -> bytes:
-        """The content of a regular file; FileNotFoundError where there is none."""
+        """The content of a regular file of at most MAX_READ bytes; FileNotFoundError where there is none.
+
+        /dev/null, by which files are masked, is empty. A pipe or another device could keep its reader for ever.
+        """
         real = self.path(path)
         try:
-            with open(real, "rb") as stream:
+            # Without O_NONBLOCK the open itself would wait for a pipe's writer.
+            descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with open(descriptor, "rb") as stream:
+                details = os.fstat(descriptor)
+                if stat_module.S_ISCHR(details.st_mode) and details.st_rdev == DEV_NULL:
+                    return b""
+                if stat_module.S_ISDIR(details.st_mode):
+                    raise AzurePrepError("Cannot read %s: it is a directory." % path)
+                if not stat_module.S_ISREG(details.st_mode):
+                    raise AzurePrepError("%s is not a regular file; move it out of the way." % path)
+                if details.st_size > MAX_READ:
+                    words = "%s is larger than %d MiB, which no such file is; look what it is."
+                    raise AzurePrepError(words % (path, MAX_READ // (1024 * 1024)))
                 return stream.read()
         except (FileNotFoundError, PermissionError):
             raise

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
+from pathlib import Path
 
 import pytest
 from conftest import FaultAt, Killed
@@ -110,3 +112,31 @@ def test_a_command_does_not_inherit_the_umask_of_a_hardened_login() -> None:
         assert Host("/").run(["sh", "-c", "umask"]).stdout.strip() == "0022"
     finally:
         os.umask(old)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "endless", "huge", "directory"])
+def test_what_is_no_file_of_sensible_size_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    """A pipe would keep its reader for ever, /dev/zero would fill the memory."""
+    place = tmp_path / "fstab"
+    if kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place))
+    elif kind == "endless":
+        try:
+            os.mknod(place, 0o644 | stat.S_IFCHR, os.makedev(1, 5))
+            place.open("rb").close()
+        except PermissionError:
+            pytest.skip("only root can make a device that can be opened")
+    elif kind == "huge":
+        with place.open("wb") as stream:
+            stream.truncate(1 << 40)
+    else:
+        place.mkdir()
+    with pytest.raises(AzurePrepError, match="/fstab"):
+        Host(str(tmp_path)).read("/fstab")
+
+
+def test_a_masked_file_is_empty() -> None:
+    assert Host("/").read("/dev/null") == ""
