@@ -155,7 +155,8 @@ GUESTS = {
         Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
         Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),
         Definition("debian13-agents", "trixie", network="networkd", packages=("cloud-init", "waagent")),
-        Definition("testing-uefi", "forky", firmware="uefi", network="networkd", cmdline="quiet"),
+        # No essential package depends on passwd any more, which has useradd.
+        Definition("testing-uefi", "forky", firmware="uefi", network="networkd", cmdline="quiet", packages=("passwd",)),
     )
 }
 
