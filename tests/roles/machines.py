@@ -155,6 +155,8 @@ HARDENING = {
     "/proc/cmdline": "root=/dev/vda1 ro quiet\n",
     "/proc/net/route": "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n"
     "ens3\t00000000\t0202000A\t0003\t0\t0\t100\t00000000\n",
+    "/sys/class/net/ens3/type": "1\n",
+    "/sys/class/net/ens3/device/vendor": "0x1af4\n",
     "/proc/sys/kernel/random/boot_id": "11111111-2222-3333-4444-555555555555\n",
     "/proc/filesystems": "nodev\ttmpfs\n\text4\n",
     "/etc/adjtime": "0.0 0 0.0\n0\nLOCAL\n",
@@ -203,6 +205,14 @@ NETWORKS: dict[str, dict[str, str]] = {
         "/etc/sysconfig/network/ifcfg-eth0": f"BOOTPROTO='static'\nLLADDR='{MAC}'\nIPADDR='10.0.0.2/24'\n",
         "/etc/sysconfig/network/dhcp": 'DHCLIENT_SET_HOSTNAME="yes"\n',
         "/usr/lib/systemd/system/wicked.service": "unit multi-user.target enabled",
+    },
+}
+
+#: Repositories that have the agent, configured and off.
+REPOSITORIES: dict[str, dict[str, str]] = {
+    "ol7": {"/etc/yum.repos.d/public-yum-ol7.repo": "[ol7_latest]\nenabled=1\n\n[ol7_addons]\nenabled=0\n"},
+    "leap15": {
+        "/etc/zypp/repos.d/all.repo": "[repo-oss]\nenabled=0\n\n[repo-update]\nenabled=0\n\n[repo-non-oss]\nenabled=0\n"
     },
 }
 
@@ -261,7 +271,7 @@ class Machine:
             self.write({"/etc/os-release": self.system.release})
         if self.system.ways.initramfs == "initramfs-tools":
             self.write({f"/etc/initramfs-tools/scripts/{name}/.keep": "" for name in ("init-top", "init-premount")})
-        self.write(changes)
+        self.write({**REPOSITORIES.get(name, {}), **changes})
         self._packages()
         self._boot()
         self._commands()

@@ -46,7 +46,9 @@ def test_preparing_works_and_a_second_run_changes_nothing(prepared: Prepared, na
 def test_every_entry_has_its_arguments(prepared: Prepared, name: str) -> None:
     machine = prepared.machines[name]
     wanted = ["console=tty1", "console=ttyS0,115200n8", "earlyprintk=ttyS0,115200", "rootdelay=300"]
-    renames = machine.system.family in ("redhat", "generic") or name == "ubuntu1604"  # there by its own defaults
+    # On the stand-in of NetworkManager's removal ifupdown serves the card in the end.
+    by_name = machine.system.ways.network in ("ifupdown", "wicked") or name == "debian12nm"
+    renames = machine.system.family in ("redhat", "generic") or by_name
     entries = boot_trees.effective(machine.upper)
     assert entries
     for kernel, lines in entries.items():
@@ -148,6 +150,16 @@ def test_who_provisions(prepared: Prepared, name: str) -> None:
     ways = machine.system.ways
     for unit in (ways.agent_unit, ways.ssh_unit, ways.chrony_unit, *ways.daemon_units, "cloud-init-local.service"):
         assert unit in wants, unit
+
+
+@pytest.mark.parametrize("name", sorted(machines.REPOSITORIES))
+def test_repositories_that_have_the_agent_are_on(prepared: Prepared, name: str) -> None:
+    """And no other one."""
+    for path, before in machines.REPOSITORIES[name].items():
+        wanted = before.replace("enabled=0", "enabled=1").replace(
+            "[repo-non-oss]\nenabled=1", "[repo-non-oss]\nenabled=0"
+        )
+        assert prepared.machines[name].read(path) == wanted
 
 
 @pytest.mark.parametrize("name", WITH_PACKAGES)

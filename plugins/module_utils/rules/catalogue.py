@@ -873,10 +873,9 @@ _rule(
     "REPO-01",
     REQUIRED,
     "The extras repository is enabled (RHEL 6 and 7)",
-    "subscription-manager repos --enable=rhel-7-server-extras-rpms",
+    "Register the system; azure_repositories runs subscription-manager repos --enable=rhel-7-server-extras-rpms.",
     "RHEL",
     families=("redhat",),
-    no_task="Repositories of a subscription are the user's; the audit says which one is missing.",
 )
 _rule(
     "REPO-02",
@@ -891,10 +890,9 @@ _rule(
     "REPO-03",
     REQUIRED,
     "The addons repository is enabled (Oracle Linux 6 and 7)",
-    "Set enabled=1 for ol7_addons (ol6_addons).",
+    "azure_repositories sets enabled=1 for ol7_addons (ol6_addons).",
     "OL",
     families=("redhat",),
-    no_task="Repositories of a subscription are the user's; the audit says which one is missing.",
 )
 _rule(
     "REPO-04",
@@ -909,19 +907,17 @@ _rule(
     "REPO-05",
     REQUIRED,
     "The Public Cloud module is enabled (SLES)",
-    "SUSEConnect -p sle-module-public-cloud/<version>/<architecture>",
+    "Register the system; azure_repositories runs SUSEConnect -p sle-module-public-cloud/<version>/<architecture>.",
     "SUSE",
     families=("suse",),
-    no_task="Repositories of a subscription are the user's; the audit says which one is missing.",
 )
 _rule(
     "REPO-06",
     REQUIRED,
     "The OSS and update repositories are enabled (openSUSE)",
-    "zypper modifyrepo --enable <repository>",
+    "azure_repositories switches on what is configured; add what is not.",
     "SUSE",
     families=("suse",),
-    no_task="Repositories are the user's; the audit says which one is missing.",
 )
 _rule(
     "REPO-07",
@@ -1737,6 +1733,8 @@ SERVED_BY = {
     "CLEAN-13": "CLEAN-01",
     "CLEAN-17": "CLEAN-01",
     "REPO-02": "CLEAN-01",
+    "REPO-03": "REPO-01",
+    "REPO-06": "REPO-05",
 }
 
 #: Identifier to rule, in the order of the documents.

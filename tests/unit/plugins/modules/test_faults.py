@@ -24,6 +24,7 @@ from test_guest_modules import CASES, DEBIAN, TREE, UBUNTU
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
+    azure_repositories,
     efi_fallback,
     fstab_uuid,
     network_dhcp,
@@ -100,6 +101,15 @@ ALL: dict[str, Case] = {
             "/etc/apt/sources.list": "deb http://archive.ubuntu.com/ubuntu jammy main\n",
             "/etc/apt/sources.list.d/x.list": "deb http://security.ubuntu.com/ubuntu/ jammy-security main\n",
             "/etc/cloud/cloud.cfg.d/README": "",
+        },
+    ),
+    "azure_repositories": Case(
+        azure_repositories,
+        {},
+        {
+            "/etc/os-release": 'ID="opensuse-leap"\nVERSION_ID="15.6"\n',
+            "/etc/zypp/repos.d/oss.repo": "[repo-oss]\nenabled=0\n",
+            "/etc/zypp/repos.d/update.repo": "[repo-update]\nenabled=0\n",
         },
     ),
     "efi_fallback": Case(
