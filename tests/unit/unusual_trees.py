@@ -316,6 +316,24 @@ CASES = [
         {},
     ),
     Case(
+        # To 10_linux, which compares with "true" to the letter, that carriage return makes it another word.
+        "crlf, recovery off by intent",
+        {
+            "/etc/os-release": ('ID=ubuntu\nID_LIKE=debian\nVERSION_ID="22.04"\n'),
+            "/boot/vmlinuz-6.1.0-9-amd64": "k",
+            "/boot/initrd.img-6.1.0-9-amd64": "i",
+            "/etc/default/grub": (
+                'GRUB_CMDLINE_LINUX_DEFAULT="quiet splash"\r\nGRUB_CMDLINE_LINUX=""\r\nGRUB_DISABLE_RECOVERY="true"\r\n'
+            ),
+        },
+        [
+            ("GNU/Linux", ["root=UUID=0a1b", "ro", *ALL]),
+            ("GNU/Linux, with Linux 6.1.0-9-amd64", ["root=UUID=0a1b", "ro", *ALL]),
+            ("GNU/Linux, with Linux 6.1.0-9-amd64 (recovery mode)", ["root=UUID=0a1b", "ro", "single", *ALL]),
+        ],
+        {},
+    ),
+    Case(
         "default from linux",
         {
             "/etc/os-release": ('ID=debian\nVERSION_ID="11"\n'),

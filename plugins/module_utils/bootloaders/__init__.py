@@ -136,11 +136,19 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
 
     AzurePrepError where that fails; every file is then as it was before.
     """
+    if check_mode:
+        warnings = [
+            "A run was cut off; the next one puts %s back first, and what it had held counts as before." % change.path
+            for change in grub2.unfinished(host)
+        ]
+    else:
+        warnings = grub2.recover(host, request.backup)
+    recovered = bool(warnings)
     loaders = detect_all(host)
     before = [entry for loader in loaders for entry in loader.entries()]
     plans = [loader.plan(request) for loader in loaders]
     plan = _join(plans)
-    warnings = plan.warnings + [
+    warnings += plan.warnings + [
         "%s is a unified kernel image, whose command line is sealed into it; it was left alone." % path
         for path in unified_images(host)
     ]
@@ -173,7 +181,7 @@ def configure(host: Host, request: Request, check_mode: bool = False) -> Outcome
             raise AzurePrepError(message, **getattr(exc, "details", {}))
     return Outcome(
         "+".join(loader.name for loader in loaders),
-        changed,
+        changed or recovered,
         _pairs(before, after),
         backup_files,
         actions,

@@ -7,7 +7,9 @@
 The defaults are edited, grub-mkconfig writes to a file beside grub.cfg, that file is read and compared, and only
 then it takes the old one's place: grub-mkconfig itself copies over the file that the firmware reads, and a
 power cut at that moment would leave none. Entries in the form of the Boot Loader Specification are edited
-directly (see bls.py), because newer grub2-mkconfig leaves them alone.
+directly (see bls.py), because newer grub2-mkconfig leaves them alone; that of Enterprise Linux 9.0 to 9.2 and
+Fedora's write all of them anew, so they are noted in a journal beside them before it runs: where a run is cut off in
+between, the next one finds the journal and puts them back first.
 
 Sources: GRUB manual, "Simple configuration handling"; Debian's and Red Hat's grub-mkconfig; rules BOOT-01 to
 BOOT-14.
@@ -15,6 +17,7 @@ BOOT-14.
 Private to the collection: its interface may change in any release.
 """
 
+import json
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -61,6 +64,9 @@ GENERATORS = ("grub2-mkconfig", "grub-mkconfig", "update-grub", "update-bootload
 
 #: Red Hat's generator since 8: leave the environment block alone.
 KEEP_BLOCK = "--no-grubenv-update"
+
+#: What entry files, environment block and /etc/kernel/cmdline held before a generator ran that may write them.
+JOURNAL = "/boot/loader/azure-cmdline.journal"
 
 #: Seconds that a generator may take (os-prober on many disks is slow).
 GENERATOR_TIMEOUT = 900
@@ -224,6 +230,46 @@ def own_config_entries(config: grub_cfg.GrubConfig) -> List[Entry]:
     ]
 
 
+# -- after a run that was cut off ------------------------------------------------------------------------------
+
+
+def unfinished(host: Host) -> List[Change]:
+    """What the journal of a run that was cut off says must be put back; none where there is no such journal.
+
+    Of the environment block only the arguments: GRUB itself writes the rest.
+    """
+    try:
+        noted = json.loads(host.read(JOURNAL, default="{}"))
+    except ValueError:
+        noted = {}
+    block = grubenv.find(host)
+    result = []
+    for path in bls.find_grub(host) + [kernel_cmdline.PATH] + ([block] if block else []):
+        before = noted.get(path) if isinstance(noted, dict) else None
+        if not isinstance(before, str) or not host.is_file(path):
+            continue
+        text = host.read(path)
+        if path == block:
+            try:
+                arguments = grubenv.parse(path, before).get(bls.KERNELOPTS)
+                before = grubenv.change(path, text, bls.KERNELOPTS, arguments)
+            except AzurePrepError:
+                continue
+        if before != text:
+            result.append(Change(path, text, before))
+    return result
+
+
+def recover(host: Host, backup: bool) -> List[str]:
+    """Put back what a run that was cut off left half-changed; a sentence about each file."""
+    result = []
+    for change in unfinished(host):
+        host.write(change.path, change.after, backup=backup)
+        result.append("%s was put back as it was before a run that was cut off." % change.path)
+    host.remove(JOURNAL)
+    return result
+
+
 # -- /etc/default/grub -----------------------------------------------------------------------------------------
 
 
@@ -237,8 +283,13 @@ def segments(files: Sequence[SourcedFile]) -> Tuple[List[str], List[str]]:
 
 
 def has_recovery(files: Sequence[SourcedFile]) -> bool:
-    """True where the generator makes recovery entries, which get GRUB_CMDLINE_LINUX only."""
-    return (shell_vars.value(files, "GRUB_DISABLE_RECOVERY") or "").lower() != "true"
+    """True where the generator makes recovery entries, which get GRUB_CMDLINE_LINUX only.
+
+    10_linux compares with "true" to the letter: with DOS line ends it never is.
+    """
+    if any("\r\n" in file.text for file in files):
+        return True
+    return shell_vars.value(files, "GRUB_DISABLE_RECOVERY") != "true"
 
 
 def target_variable(family: str, files: Sequence[SourcedFile]) -> str:
@@ -458,6 +509,8 @@ class Grub2:
                 transaction.protect(path)
                 if host.is_file(path):
                     texts[path] = host.read(path)
+            if self.layout.bls_entries:
+                transaction.write(JOURNAL, json.dumps(texts, indent=1), mode=0o600)
             for path in list(read_configs(host, self.layout)) or [self._default_config()]:
                 self._generate(path, request, before, transaction)
             # Red Hat's generators write $kernelopts or every entry anew from the defaults and lose what only they
@@ -473,6 +526,7 @@ class Grub2:
             direct = self._show_menu(changes + kernel_cmdline.plan(host, wanted), request)
         for change in direct:
             transaction.write(change.path, change.after)
+        host.remove(JOURNAL)
 
     def verify(self, request: Request) -> List[str]:
         check_entries(own_entries(self._host, self.layout), request)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -487,3 +489,79 @@ def test_kernel_install_finds_the_arguments_for_the_next_entry(tmp_path: Path) -
     for path in tmp_path.glob("boot/efi/loader/entries/*"):
         path.write_text(re.sub(r"(?m)^linux .*", "linux /vmlinuz-6.12.38+deb13-amd64", path.read_text()))
     assert "edit /etc/kernel/cmdline" not in grub_azure_cmdline.run(params, host, True)["actions"]
+
+
+OWN = "/boot/loader/entries/own.conf"
+
+
+def cut_inside_the_generator(root: Path, name: str) -> GeneratorHost:
+    """A tree whose generator writes every entry and the environment block anew and then meets a power cut."""
+
+    def generate(_line: list[str], host: GeneratorHost) -> None:
+        host.generate(False)
+        raise Killed
+
+    host = make(root, name, {"/usr/sbin/grub2-mkconfig": "#!/bin/sh\n"}, rewrite_bls=True)
+    root = Path(host.root)
+    kernel = next(entry.kernel for entry in bootloaders.read_entries(host))
+    write_tree(
+        root, {OWN: "title Own \udcff\nlinux %s\noptions root=LABEL=other ro own=1 rd.lvm.lv=x/y quiet\n" % kernel}
+    )
+    host.on_run = generate
+    return host
+
+
+@pytest.mark.parametrize("name", ["el8", "el9"])
+def test_entries_that_a_generator_wrote_anew_before_a_power_cut_come_back(tmp_path: Path, name: str) -> None:
+    host = cut_inside_the_generator(tmp_path / "root", name)
+    before = {entry.id: entry.arguments for entry in bootloaders.read_entries(host)}
+    with pytest.raises(Killed):
+        grub_azure_cmdline.run({}, host, False)
+    assert "own=1" not in host.read(OWN)
+    host.on_run = None
+    tree = snapshot(host)
+    predicted = grub_azure_cmdline.run({}, host, True)
+    assert predicted["changed"] and any("A run was cut off" in text for text in predicted["warnings"])
+    assert snapshot(host) == tree
+    result = grub_azure_cmdline.run({}, host, False)
+    assert any(OWN + " was put back" in text for text in result["warnings"])
+    assert {entry["id"]: entry["before"] for entry in result["entries"]} == before
+    own = next(entry["after"] for entry in result["entries"] if entry["id"] == "own")
+    assert own[:4] == ["root=LABEL=other", "ro", "own=1", "rd.lvm.lv=x/y"] and "quiet" not in own
+    assert not host.exists("/boot/loader/azure-cmdline.journal")
+    again = grub_azure_cmdline.run({}, host, False)
+    assert not again["changed"] and not any("put back" in text for text in again.get("warnings", []))
+
+
+@pytest.mark.parametrize("name", ["el8", "el9"])
+def test_a_power_cut_at_any_step_around_such_a_generator_loses_no_argument(tmp_path: Path, name: str) -> None:
+    options = {**TOOLS[name], "rewrite_bls": True}
+    first = Path(make(tmp_path / "first", name, {"/usr/sbin/grub2-mkconfig": "#!/bin/sh\n"}).root)
+    write_tree(first, {OWN: "title Own\nlinux /vmlinuz-1\noptions root=LABEL=other ro own=1 quiet\n"})
+
+    def again(target: str, fault: Any = None) -> GeneratorHost:
+        if not (tmp_path / target).exists():
+            shutil.copytree(first, tmp_path / target, symlinks=True)
+        return GeneratorHost(str(tmp_path / target), fault=fault, **options)
+
+    counter = FaultAt()
+    grub_azure_cmdline.run({}, again("count", counter), False)
+    new = boot_trees.effective(tmp_path / "count")
+    assert "own=1" in new["vmlinuz-1"][0]
+    for number in range(len(counter.steps)):
+        with pytest.raises(Killed):
+            grub_azure_cmdline.run({}, again(str(number), FaultAt(number)), False)
+        # Cut off once more, among the first steps, which put things back; then left to finish.
+        with contextlib.suppress(Killed):
+            grub_azure_cmdline.run({}, again(str(number), FaultAt(number % 7)), False)
+        grub_azure_cmdline.run({}, again(str(number)), False)
+        assert boot_trees.effective(tmp_path / str(number)) == new, counter.steps[number]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"/etc/passwd": "x", "/boot/loader/entries/own.conf": 1}', "\udcff"])
+def test_a_journal_that_is_none_is_dropped(tmp_path: Path, text: str) -> None:
+    host = make(tmp_path, "el9")
+    write_tree(Path(host.root), {"/boot/loader/azure-cmdline.journal": text, "/etc/passwd": "root"})
+    result = grub_azure_cmdline.run({}, host, False)
+    assert not any("put back" in warning for warning in result.get("warnings", []))
+    assert host.read("/etc/passwd") == "root" and not host.exists("/boot/loader/azure-cmdline.journal")
