@@ -14,8 +14,10 @@ import errno
 import os
 from typing import Any, Iterator, List, NamedTuple, Tuple, Union
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.sparse import GRAIN, nonzero_runs
+
 #: Zeros are recognised in whole pages of this size, aligned to it.
-PAGE = 4096
+PAGE = GRAIN
 
 #: Work is cut at multiples of this: the largest body of Put Page (REST reference: 4 MiB), and what a thread holds.
 BLOCK = 4 * 1024 * 1024
@@ -25,8 +27,6 @@ MERGE_GAP = 64 * 1024
 
 #: ... as long as the zeros of a block stay below one part in so many of its data (1.6 %).
 MERGE_SHARE = 64
-
-_ZERO_PAGE = bytes(PAGE)
 
 Range = Tuple[int, int]
 """Start and end (exclusive), bytes."""
@@ -126,43 +126,13 @@ def read_into(descriptor: int, begin: int, end: int, buffer: memoryview) -> Data
     return part
 
 
-def _runs(offset: int, data: Data) -> Iterator[Range]:
-    """The runs of pages that are not all zero. Linear, whatever the content: eight bytes of a page tell most."""
-    size = len(data)
-    whole = size - size % PAGE
-    begins = memoryview(data)[:whole].cast("Q")[:: PAGE // 8].tolist() if whole else []
-    if 0 in begins or whole < size:
-        yield from _searched(offset, bytes(data), begins)
-    else:
-        yield offset, offset + size
-
-
-def _searched(offset: int, data: bytes, begins: List[int]) -> Iterator[Range]:
-    """The same for data with a page that may be zero; `begins` has the first eight bytes of every whole page."""
-    size = len(data)
-    begin = -1
-    for index in range((size + PAGE - 1) // PAGE):
-        position = index * PAGE
-        if index < len(begins):
-            zero = not begins[index] and data.startswith(_ZERO_PAGE, position)
-        else:
-            zero = not any(data[position:])
-        if zero and begin >= 0:
-            yield offset + begin, offset + position
-            begin = -1
-        elif not zero and begin < 0:
-            begin = position
-    if begin >= 0:
-        yield offset + begin, offset + size
-
-
 def nonzero_ranges(segments: List[Tuple[int, Data]]) -> List[Range]:
     """The ranges of one block worth sending, from its (offset, data) segments: all that is not zero.
 
     Small gaps are sent along, the smallest first, while their sum stays below a MERGE_SHARE-th of the data: a
     request costs a round trip, but a slow line pays for every byte.
     """
-    runs = [run for offset, data in segments for run in _runs(offset, data)]
+    runs = [(offset + begin, offset + end) for offset, data in segments for begin, end in nonzero_runs(data, len(data))]
     budget = sum(end - begin for begin, end in runs) // MERGE_SHARE
     gaps = sorted((runs[index + 1][0] - runs[index][1], index) for index in range(len(runs) - 1))
     joined = set()

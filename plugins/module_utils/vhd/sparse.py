@@ -22,9 +22,9 @@ FICLONE = 0x40049409
 CHUNK = 1024 * 1024
 #: Blocks of zeros this long, aligned, become holes.
 GRAIN = 4096
-_STEP = 16 * GRAIN
 _ZERO_GRAIN = bytes(GRAIN)
-_ZERO_STEP = bytes(_STEP)
+
+Data = Union[bytes, bytearray, memoryview]
 
 Progress = Callable[[int], None]
 
@@ -56,23 +56,31 @@ def data_bytes(descriptor: int, size: int) -> int:
     return sum(length for _offset, length in extents(descriptor, 0, size))
 
 
-def nonzero_runs(block: Union[bytes, bytearray], size: int) -> Iterator[Tuple[int, int]]:
+def nonzero_runs(block: Data, size: int) -> Iterator[Tuple[int, int]]:
     """(start, end) of the parts of the first `size` bytes that are not zero, to the grain of 4 KiB.
 
-    Each grain is compared once, in C and without a copy: the time is the same for every content of data.
+    Eight bytes of a grain tell most of them; only where those are zero the grain is compared, once, in C and without a
+    copy: the time is linear for every content of data.
     """
-    at, start = 0, -1
-    while at < size:
-        if start < 0 and size - at >= _STEP and block.startswith(_ZERO_STEP, at):
-            at += _STEP
-            continue
-        zero = block.startswith(_ZERO_GRAIN, at) if size - at >= GRAIN else not any(block[at:size])
+    with memoryview(block) as view:
+        begins = view[: size - size % GRAIN].cast("Q")[:: GRAIN // 8].tolist() if size >= GRAIN else []
+    if size % GRAIN == 0 and 0 not in begins:
+        if size:
+            yield 0, size
+        return
+    data = bytes(block) if isinstance(block, memoryview) else block
+    start = -1
+    for index in range(-(-size // GRAIN)):
+        at = index * GRAIN
+        if index < len(begins):
+            zero = not begins[index] and data.startswith(_ZERO_GRAIN, at)
+        else:
+            zero = not any(data[at:size])
         if zero and start >= 0:
             yield start, at
             start = -1
         elif not zero and start < 0:
             start = at
-        at += GRAIN
     if start >= 0:
         yield start, size
 

@@ -5,24 +5,49 @@
 """Bring what is written to a file to the disk while the rest is still being written.
 
 A copy has to be on the disk before it gets its name. Left alone, the kernel keeps most of it in memory until the sync
-at the end, and the disk is idle during the copy, the processor during the sync. A thread that syncs all the while lets
-both work at the same time.
+at the end, and the disk is idle during the copy, the processor during the sync. A thread that starts the writing all
+the while lets both work at the same time.
 
 Private to the collection: its interface may change in any release.
 """
 
+import errno
 import os
 import threading
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk, explain
 
-#: Seconds between the end of one sync and the next.
-INTERVAL = 0.05
+#: Seconds between the end of one step and the next.
+INTERVAL = 0.02
+
+#: linux/fs.h: begin to write what is dirty and not being written, do not wait for it, leave the journal alone.
+SYNC_FILE_RANGE_WRITE = 2
+
+
+def _starter() -> Callable[[int], None]:
+    """What begins to write a file's data: sync_file_range(2), which Python lacks; without it, fdatasync."""
+    import ctypes  # not needed for work in place
+
+    try:
+        call = ctypes.CDLL(None, use_errno=True).sync_file_range
+    except AttributeError:
+        return lambda descriptor: os.fdatasync(descriptor)
+    call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+
+    def start(descriptor: int) -> None:
+        if call(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP):
+            raise OSError(number, os.strerror(number))
+        os.fdatasync(descriptor)
+
+    return start
 
 
 class Writeout:
-    """While it lasts, a thread syncs the data of a file. Leaving it raises what the disk complained of.
+    """While it lasts, a thread brings the data of a file to the disk. Leaving it raises what the disk complained of.
 
     The kernel tells a failed write to one sync of a descriptor and not again: an error that this thread has seen must
     not be lost, since the sync at the end would succeed.
@@ -35,9 +60,10 @@ class Writeout:
         self._thread = threading.Thread(target=self._loop, daemon=True)
 
     def _loop(self) -> None:
+        start = _starter()
         while not self._over.wait(INTERVAL):
             try:
-                os.fdatasync(self._disk.descriptor)
+                start(self._disk.descriptor)
             except OSError as exc:
                 self._failure = exc
                 return

@@ -308,6 +308,55 @@ def test_a_failing_qemu_img_leaves_nothing(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["disk.qcow2", "qemu-img"]
 
 
+def converting(tmp_path: Path, steps: str) -> tuple[Path, Path]:
+    """(image, program): a qemu-img whose convert notes its words in the file `seen` and then does these steps."""
+    program, image = tmp_path / "qemu-img", tmp_path / "disk.qcow2"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in --version) echo "qemu-img version 8.0.0";;\n'
+        f'info) echo \'{{"virtual-size": {21 * MIB}, "format": "qcow2"}}\';;\n'
+        f'convert) echo "$*" >> {tmp_path}/seen; for out; do :; done\n{steps};; esac\n'
+    )
+    program.chmod(0o755)
+    image.write_bytes((STARTS["qcow2"][:24] + struct.pack(">Q", 21 * MIB) + STARTS["qcow2"][32:]).ljust(MIB, b"\0"))
+    return image, program
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_writing_past_the_cache_where_the_file_system_allows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: bool
+) -> None:
+    image, program = converting(tmp_path, f'truncate -s {21 * MIB} "$out"')
+    monkeypatch.setattr(qemu, "_takes_direct", lambda _name: direct)
+    run(image, dest=tmp_path / "out.vhd", qemu_img=str(program))
+    words = (tmp_path / "seen").read_text().splitlines()
+    assert ["-t none" in one for one in words] == [direct]
+    assert complaints(tmp_path / "out.vhd") == []
+
+
+def test_a_file_system_that_opens_past_the_cache_and_cannot_write(tmp_path: Path) -> None:
+    steps = (
+        'case "$*" in *"-t none"*) printf rest > "$out"; echo "Could not write: Invalid argument" >&2; exit 1;; esac\n'
+        f'truncate -s {21 * MIB} "$out"'
+    )
+    image, program = converting(tmp_path, steps)
+    run(image, dest=tmp_path / "out.vhd", qemu_img=str(program))
+    assert len((tmp_path / "seen").read_text().splitlines()) == 2
+    assert complaints(tmp_path / "out.vhd") == []
+
+
+@pytest.mark.parametrize(("more", "good"), [(3584, True), (65536, False), (-512, False)])
+def test_what_qemu_img_writes_past_the_end_of_the_disk(tmp_path: Path, more: int, good: bool) -> None:
+    """Storage with sectors of 4 KiB gets a whole last one; anything else is an error."""
+    image, program = converting(tmp_path, f'truncate -s {21 * MIB + more} "$out"')
+    if good:
+        run(image, dest=tmp_path / "out.vhd", qemu_img=str(program))
+        assert complaints(tmp_path / "out.vhd") == []
+        return
+    with pytest.raises(AzurePrepError, match="qemu-img wrote"):
+        run(image, dest=tmp_path / "out.vhd", qemu_img=str(program))
+
+
 @needs_qemu
 def test_qemu_reads_our_results_at_their_true_size(tmp_path: Path) -> None:
     for size in (20 * MIB, 33 * MIB, 1023 * MIB, 127 << 30, 1 << 40):

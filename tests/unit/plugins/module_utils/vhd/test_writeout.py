@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import threading
@@ -23,17 +24,58 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(os.open(tmp_path / "disk", os.O_RDWR | os.O_CREAT), "disk")
 
 
-def test_it_syncs_until_it_is_left(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced = threading.Event()
+def test_it_goes_on_until_it_is_left(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = threading.Event()
     seen: list[int] = []
+
+    def start(descriptor: int) -> None:
+        seen.append(descriptor)
+        started.set()
+
     monkeypatch.setattr(writeout, "INTERVAL", 0.001)
-    monkeypatch.setattr(os, "fdatasync", lambda descriptor: (seen.append(descriptor), synced.set()))
+    monkeypatch.setattr(writeout, "_starter", lambda: start)
     with writeout.Writeout(disk):
-        assert synced.wait(10)
+        assert started.wait(10)
     count = len(seen)
     assert set(seen) == {disk.descriptor}
     assert not [one for one in threading.enumerate() if one.daemon and one.name.endswith("(_loop)")]
     assert len(seen) == count
+
+
+class Library:
+    """A C library whose sync_file_range answers as told; None: it has none."""
+
+    def __init__(self, number: int | None) -> None:
+        if number is not None:
+            self.sync_file_range = type("Call", (), {"__call__": lambda _self, *_words: self.answer(number)})()
+
+    @staticmethod
+    def answer(number: int) -> int:
+        ctypes.set_errno(number)
+        return -1 if number else 0
+
+
+@pytest.mark.parametrize(
+    ("number", "synced"), [(0, False), (None, True), (errno.ENOSYS, True), (errno.EINVAL, True), (errno.EIO, False)]
+)
+def test_what_begins_the_writing(disk: Disk, monkeypatch: pytest.MonkeyPatch, number: int | None, synced: bool) -> None:
+    """The system call alone where there is one; a sync where it is missing; an error of the disk stays one."""
+    seen: list[int] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_words, **_names: Library(number))
+    monkeypatch.setattr(os, "fdatasync", seen.append)
+    start = writeout._starter()
+    if number == errno.EIO:
+        with pytest.raises(OSError, match="Input/output error"):
+            start(disk.descriptor)
+    else:
+        start(disk.descriptor)
+    assert seen == ([disk.descriptor] if synced else [])
+
+
+def test_the_kernel_of_this_machine_knows_the_call(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk.write(0, b"x" * MIB)
+    monkeypatch.setattr(os, "fdatasync", lambda _descriptor: pytest.fail("it fell back to a sync"))
+    writeout._starter()(disk.descriptor)
 
 
 def test_an_error_that_only_the_thread_saw_fails_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +95,7 @@ def test_an_error_that_only_the_thread_saw_fails_the_copy(tmp_path: Path, monkey
         assert told.wait(10)
 
     monkeypatch.setattr(writeout, "INTERVAL", 0.001)
-    monkeypatch.setattr(os, "fdatasync", fail)
+    monkeypatch.setattr(writeout, "_starter", lambda: fail)
     monkeypatch.setattr(sparse, "copy", copy)
     monkeypatch.setattr(sparse, "clone", lambda source, target: False)
     with pytest.raises(AzurePrepError, match="Input/output error.*kernel log"):
