@@ -155,8 +155,15 @@ GUESTS = {
         Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
         Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),
         Definition("debian13-agents", "trixie", network="networkd", packages=("cloud-init", "waagent")),
-        # No essential package depends on passwd any more, which has useradd.
-        Definition("testing-uefi", "forky", firmware="uefi", network="networkd", cmdline="quiet", packages=("passwd",)),
+        # Required in every installation, and no longer brought along by the essential packages.
+        Definition(
+            "testing-uefi",
+            "forky",
+            firmware="uefi",
+            network="networkd",
+            cmdline="quiet",
+            packages=("hostname", "login", "mount", "passwd"),
+        ),
     )
 }
 

@@ -30,8 +30,9 @@ ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 COMMON = (
     "ca-certificates", "cloud-guest-utils", "dbus", "e2fsprogs", "fdisk", "grub-common", "grub-efi-amd64-bin",
-    "grub-pc-bin", "init", "initramfs-tools", "iproute2", "iputils-ping", "kmod", "libpam-systemd", "netbase",
-    "openssh-server", "passwd", "procps", "python3", "sudo", "tzdata", "udev", "zstd",
+    "grub-pc-bin", "hostname", "init", "initramfs-tools", "iproute2", "iputils-ping", "kmod", "libpam-systemd",
+    "login", "mount", "netbase", "openssh-server", "passwd", "procps", "python3", "sudo", "tzdata", "udev",
+    "zstd",
 )  # fmt: skip
 NETWORKD = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n"
 CMDLINE = "console=tty0 console=ttyS0,115200 earlyprintk=ttyS0,115200 consoleblank=0"
