@@ -447,12 +447,13 @@ class Run(NamedTuple):
     counts: dict[str, dict[str, int]]
 
 
-def play(inventory: Path, playbook: str | Path, *arguments: str) -> Run:
+def play(inventory: Path, playbook: str | Path, *arguments: str, strategy: str = "linear", forks: int = 4) -> Run:
     """Run a playbook as a user does from the root of a clone."""
     beside = Path(sys.executable).with_name("ansible-playbook")
     ansible = os.environ.get("AZURE_TEST_ANSIBLE") or (str(beside) if beside.exists() else "ansible-playbook")
-    argv = [ansible, "-i", str(inventory), "-f", "4", str(playbook)]
+    argv = [ansible, "-i", str(inventory), "-f", str(forks), str(playbook)]
     environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOST_KEY_CHECKING": "False"}
+    environment["ANSIBLE_STRATEGY"] = strategy
     environment.pop("ANSIBLE_FORCE_COLOR", None)
     done = subprocess.run(
         [*argv, *arguments],
