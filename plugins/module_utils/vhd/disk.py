@@ -2,18 +2,22 @@
 # Copyright: (c) 2026, The linuxvhd.azure contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disk: an open image file, read and written at offsets, with a fault hook for tests.
+"""Disk: an open image file, read and written at offsets, by many threads if need be, with a fault hook for tests.
 
 Private to the collection: its interface may change in any release.
 """
 
 import errno
 import os
-from typing import Callable, Optional, Union
+import threading
+from typing import Any, Callable, Optional, Union
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
 Fault = Callable[[str, int, bytes], None]
+
+#: Reads into memory that is there already; Python 3.6 has it not.
+preadv: Any = getattr(os, "preadv", None)
 
 
 def explain(verb: str, path: str, exc: OSError) -> AzurePrepError:
@@ -41,6 +45,7 @@ class Disk:
         self.descriptor = descriptor
         self.path = path
         self.written = 0
+        self._lock = threading.Lock()
         self._fault = fault
 
     def size(self) -> int:
@@ -66,15 +71,19 @@ class Disk:
         """Read up to `length` bytes into the beginning of a buffer; fewer only at the end of the file.
 
         For long copies: a new buffer for each piece would cost more than the reading, as the kernel has to find and
-        clear memory for it each time. Moves the descriptor's position.
+        clear memory for it each time.
         """
         done = 0
         with memoryview(buffer) as view:
             try:
-                os.lseek(self.descriptor, offset, os.SEEK_SET)
                 while done < length:
                     with view[done:length] as rest:
-                        count = os.readv(self.descriptor, [rest])
+                        if preadv is not None:
+                            count = preadv(self.descriptor, [rest], offset + done)
+                        else:
+                            part = os.pread(self.descriptor, len(rest), offset + done)
+                            count = len(part)
+                            rest[:count] = part
                     if count == 0:
                         break
                     done += count
@@ -91,7 +100,8 @@ class Disk:
                 count = os.pwrite(self.descriptor, view, offset)
                 view = view[count:]
                 offset += count
-                self.written += count
+                with self._lock:
+                    self.written += count
         except OSError as exc:
             raise explain("write", self.path, exc)
 

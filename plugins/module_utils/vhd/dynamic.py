@@ -16,12 +16,13 @@ Private to the collection: its interface may change in any release.
 import array
 import struct
 import sys
-from typing import Iterator, List, NamedTuple, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import sparse
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.footer import DIFFERENCING, SIZE, Footer
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.workers import work_off
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.writeout import Writeout
 
 HEADER_SIZE = 1024
@@ -32,6 +33,9 @@ UNALLOCATED = 0xFFFFFFFF
 #: One million blocks are 2 TiB with the usual 2 MiB, the most that the format can hold.
 MAX_ENTRIES = 1 << 20
 MIN_BLOCK, MAX_BLOCK = 4096, 256 * 1024 * 1024
+
+#: One reads and looks for zeros while another writes; each holds a piece of a MiB.
+THREADS = 3
 
 _HEADER = struct.Struct(">8sQQIIII16sII512s")
 _CHECKSUM_AT = 36
@@ -69,6 +73,10 @@ def bitmap_runs(bitmap: bytes, sectors: int) -> Iterator[Tuple[int, int]]:
     """(first, end) of the runs of sectors whose bit is set, most significant bit first."""
     start = -1
     full = sectors // 8
+    if sectors % 8 == 0 and bitmap[:full] == b"\xff" * full:  # nearly every one
+        if sectors:
+            yield 0, sectors
+        return
     for number, value in enumerate(bytearray(bitmap[: (sectors + 7) // 8])):
         if value == 0xFF and number < full:
             if start < 0:
@@ -192,20 +200,35 @@ class DynamicVhd:
             done = stop
         return b"".join(parts)
 
+    def _pieces(self) -> Iterator[Tuple[int, int, int, int]]:
+        """(offset in the disk, offset in the file, length, bytes of blocks done with it) of all data, in short pieces.
+
+        The last sum up to data_bytes().
+        """
+        credit = 0
+        for number, sector in enumerate(self._table):
+            if sector == UNALLOCATED:
+                continue
+            credit += self.block_size
+            for offset, at, length in self._runs(number):
+                for step in range(0, length, sparse.CHUNK):
+                    yield offset + step, at + step, min(sparse.CHUNK, length - step), credit
+                    credit = 0
+
     def fill(self, target: Disk, _path: str, progress: sparse.Progress) -> None:
         """Write the disk into an empty file, leaving out zeros."""
         target.truncate(self.size)
-        buffer = bytearray(min(sparse.CHUNK, self.block_size))
-        with Writeout(target):
-            for number in range(len(self._table)):
-                for offset, at, length in self._runs(number):
-                    self._copy(target, offset, at, length, buffer)
-                if self._table[number] != UNALLOCATED:
-                    progress(self.block_size)
 
-    def _copy(self, target: Disk, offset: int, at: int, length: int, buffer: bytearray) -> None:
-        for step in range(0, length, len(buffer)):
-            count = min(len(buffer), length - step)
-            if self._disk.read_into(at + step, buffer, count) != count:
-                raise AzurePrepError("%s became shorter while it was read; run again." % self._disk.path)
-            sparse.write_nonzero(target, offset + step, buffer, count)
+        def make_work() -> Callable[[Tuple[int, int, int, int]], None]:
+            buffer = bytearray(min(sparse.CHUNK, self.block_size))
+
+            def work(piece: Tuple[int, int, int, int]) -> None:
+                offset, at, length, _credit = piece
+                if self._disk.read_into(at, buffer, length) != length:
+                    raise AzurePrepError("%s became shorter while it was read; run again." % self._disk.path)
+                sparse.write_nonzero(target, offset, buffer, length)
+
+            return work
+
+        with Writeout(target):
+            work_off(self._pieces(), make_work, lambda piece: progress(piece[3]), THREADS)

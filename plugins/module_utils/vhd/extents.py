@@ -12,8 +12,9 @@ Private to the collection: its interface may change in any release.
 
 import errno
 import os
-from typing import Any, Iterator, List, NamedTuple, Tuple, Union
+from typing import Iterator, List, NamedTuple, Tuple, Union
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import preadv
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.sparse import GRAIN, nonzero_runs
 
 #: Zeros are recognised in whole pages of this size, aligned to it.
@@ -32,9 +33,6 @@ Range = Tuple[int, int]
 """Start and end (exclusive), bytes."""
 
 Data = Union[bytes, memoryview]
-
-#: Reads into memory that is there already; Python 3.6 has it not.
-_preadv: Any = getattr(os, "preadv", None)
 
 
 class Block(NamedTuple):
@@ -117,10 +115,10 @@ def read_extent(descriptor: int, begin: int, end: int) -> bytes:
 
 def read_into(descriptor: int, begin: int, end: int, buffer: memoryview) -> Data:
     """The same as read_extent(), in the caller's memory where that can be: fresh memory costs more than reading."""
-    if _preadv is None:
+    if preadv is None:
         return read_extent(descriptor, begin, end)
     part = buffer[: end - begin]
-    got = _preadv(descriptor, [part], begin)
+    got = preadv(descriptor, [part], begin)
     if got < len(part):
         part[got:] = read_extent(descriptor, begin + got, end)
     return part

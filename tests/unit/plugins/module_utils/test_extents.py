@@ -96,7 +96,7 @@ def test_reading_into_memory_that_was_used_before(
 ) -> None:
     """What an earlier block left there never shows, also where the file ends early and without os.preadv."""
     if not preadv:
-        monkeypatch.setattr(extents, "_preadv", None)
+        monkeypatch.setattr(extents, "preadv", None)
     descriptor = sparse(tmp_path / "d", 3 * PAGE + 100, {PAGE: b"y" * PAGE, 3 * PAGE: b"z" * 100})
     buffer = memoryview(bytearray(b"\xff" * (6 * PAGE)))
     for begin, end in ((0, 3 * PAGE), (PAGE, 5 * PAGE), (4 * PAGE, 6 * PAGE)):

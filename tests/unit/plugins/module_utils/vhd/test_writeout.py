@@ -16,6 +16,7 @@ from vhd_tools import MIB, complaints, sparse_disk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import align, sparse, writeout
+from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import disk as disk_module
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Disk
 
 
@@ -126,7 +127,10 @@ def test_runs_hold_all_that_is_not_zero(parts: list[tuple[int, int]], less: int)
     assert all(end <= size for _start, end in runs)
 
 
-def test_reading_into_a_buffer_ends_with_the_file(disk: Disk) -> None:
+@pytest.mark.parametrize("preadv", [True, False])
+def test_reading_into_a_buffer_ends_with_the_file(disk: Disk, monkeypatch: pytest.MonkeyPatch, preadv: bool) -> None:
+    if not preadv:
+        monkeypatch.setattr(disk_module, "preadv", None)
     disk.write(0, b"abcdef")
     buffer = bytearray(b"." * 8)
     assert disk.read_into(2, buffer, 8) == 4
