@@ -25,10 +25,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+
 sys.path.insert(0, str(ROOT / ".ansible/collections"))
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+
+NOTES = [
+    "A dense disk is sent by everybody whole. There the MD5 of each range, about one and a half seconds of",
+    "processor time a GiB spread over the threads, is what vhd_upload does more than the SDK by default.",
+    "`verify: false` leaves the checksums out, as the SDK does; with `validate_content` the SDK computes them as well.",
+    "",
+]
 
 OWN = """
 import sys, json
@@ -157,7 +165,8 @@ def compare(title: str, path: Path, data: int, arms: dict[str, list[str]], optio
         f"## {title}",
         "",
         f"{path.stat().st_size / GIB:.1f} GiB file, {data / MIB:.0f} MiB of data; median of {times}."
-        f" Other work on the machine meanwhile: {100 * others:.0f} % of its processors.",
+        f" Measured {time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC; other work on the machine meanwhile:"
+        f" {100 * others:.0f} % of its processors.",
         "",
         "| | wall s | CPU s | sent MiB | sent / data | peak RSS MiB | wall, ours / this | CPU, ours / this |",
         "|---|---|---|---|---|---|---|---|",
@@ -178,6 +187,16 @@ def versions(python: str) -> str:
     return subprocess.run([python, "-c", code], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
+def earlier(page: Path | None) -> dict[str, list[str]]:
+    """The cases on a page that is there already: title to lines."""
+    parts = page.read_text().split("\n## ")[1:] if page is not None and page.exists() else []
+    found = {part.split("\n", 1)[0]: f"## {part}".split("\n") for part in parts}
+    for lines in found.values():
+        if NOTES[0] in lines:
+            del lines[lines.index(NOTES[0]) :]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sdk-python", required=True, help="a Python that has azure-storage-blob")
@@ -185,12 +204,14 @@ def main() -> None:
     parser.add_argument("--folder", help="where the disks are made (6 GiB of space)")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--scale", type=int, default=1, help="divide the size of every disk by this, for a quick look")
-    parser.add_argument("--only", default="", help="only cases whose title has this")
+    parser.add_argument(
+        "--only", default="", help="only cases whose title has this; an existing page keeps what it says of the others"
+    )
     options = parser.parse_args()
     text = [
         "# vhd_upload against the SDK and az",
         "",
-        f"Made by `benchmarks/vhd_upload.py` on {time.strftime('%Y-%m-%d', time.gmtime())}: {os.cpu_count()} cores,"
+        f"Made by `benchmarks/vhd_upload.py`, never edited by hand: {os.cpu_count()} cores,"
         f" Python {platform.python_version()}, azure-storage-blob {versions(options.sdk_python)}"
         " (`upload_blob`, page blob, max_concurrency 8). Client and server share the cores. The null server takes pages"
         " and forgets them; vhd_upload computes and sends the MD5 of every range and verifies at the end, the others"
@@ -199,6 +220,7 @@ def main() -> None:
     ]
     if options.scale > 1:
         text += [f"A quick look: every disk has 1/{options.scale} of its size.", ""]
+    sections = earlier(options.output)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
         slow = ["--rate", str(60 * MIB), "--latency", "0.025"]
@@ -210,11 +232,12 @@ def main() -> None:
             ("Small dense disk, null server", "dense-small", 128 * MIB, 128 * MIB, 1, [], 7, False),
         ]
         disks: dict[str, int] = {}
+        found: list[str] = []
         for title, disk, size, data, extents, server_options, times, with_az in cases:
             if options.only not in title:
                 continue
             path = folder / f"{disk}.vhd"
-            size, data = size // options.scale, data // options.scale
+            size, data = max(size // options.scale, 64 * MIB), max(data // options.scale, 64 * MIB)
             extents = max(extents // options.scale, 1)
             if disk not in disks:
                 disks[disk] = make_disk(path, size, data, extents)
@@ -231,18 +254,12 @@ def main() -> None:
                     options.az, "storage", "blob", "upload", "--type", "page", "--file", str(path),
                     "--blob-url", "@URL@", "--overwrite", "--no-progress", "--output", "none",
                 ]  # fmt: skip
-            text += compare(title, path, disks[disk], arms, server_options, times)
-    text += [
-        "A dense disk is sent by everybody whole. There the MD5 of each range, about one and a half seconds of",
-        "processor time a GiB, is what vhd_upload does more than the SDK by default: against a server on the same",
-        "machine that counts, behind a network slower than some 500 MiB/s it does not. `verify: false` leaves the",
-        "checksums out, as the SDK does; with `validate_content` the SDK computes them as well.",
-        "",
-    ]
-    if options.output:
-        options.output.write_text("\n".join(text))
+            sections[title] = compare(title, path, disks[disk], arms, server_options, times)
+            found = [line for name, *_rest in cases for line in sections.get(name, [])]
+            if options.output:
+                options.output.write_text("\n".join([*text, *found, *NOTES]))
     print(json.dumps({"written": str(options.output or "")}), file=sys.stderr)
-    print("\n".join(text))
+    print("\n".join([*text, *found, *NOTES]))
 
 
 if __name__ == "__main__":
