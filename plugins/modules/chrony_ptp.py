@@ -89,12 +89,25 @@ if [ -e /dev/ptp_hyperv ]; then
     rm -f "$run/azure.env" "$run/azure.conf"
     exit 0
 fi
-mkdir -p "$run" && grep -v '^refclock PHC /dev/ptp_hyperv' "$conf" >"$run/azure.conf" || exit 1
+if [ ! -d "$run" ]; then
+    # As chronyd makes it itself: a directory of another owner or of more rights is none for its command socket, and
+    # chronyc, which Debian runs whenever a card comes up, would not be allowed to say anything.
+    mkdir -m 0750 "$run" || exit 1
+    for name in $(sed -n 's/^[[:space:]]*user[[:space:]]//p' "$conf" | tail -n 1) _chrony chrony; do
+        if id "$name" >/dev/null 2>&1; then
+            chown "$name:" "$run"
+            break
+        fi
+    done
+fi
+grep -v '^refclock PHC /dev/ptp_hyperv' "$conf" >"$run/azure.conf" || exit 1
 chmod 0644 "$run/azure.conf"
 case " ${%(variable)s:-} " in
 *" -f "*) ;;
 *) echo "%(variable)s=\\"${%(variable)s:-} -f $run/azure.conf\\"" >"$run/azure.env" ;;
 esac
+# A confined chronyd reads there only what bears its label.
+if command -v restorecon >/dev/null; then restorecon -R "$run"; fi
 """
 DROP_IN = (
     "# Written by the linuxvhd.azure collection: starts without the host's clock where there is none.\n"

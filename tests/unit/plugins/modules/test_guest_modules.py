@@ -264,10 +264,21 @@ def test_chronyd_starts_where_the_clock_is_missing(make_host, tmp_path) -> None:
     script = host.read("/usr/local/sbin/azure-chrony-config")
     assert host.stat("/usr/local/sbin/azure-chrony-config").st_mode & 0o777 == 0o755
     script = script.replace("conf=/etc", "conf=%s/etc" % host.root).replace("run=/run", "run=%s/run" % tmp_path)
+    (tmp_path / "run").mkdir()
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    (commands / "id").write_text('#!/bin/sh\n[ "$1" = _chrony ]\n')
+    (commands / "chown").write_text('#!/bin/sh\necho "$@" >>"$0.log"\n')
+    for name in ("id", "chown"):
+        (commands / name).chmod(0o755)
+    env = {"PATH": "%s:%s" % (commands, os.environ["PATH"]), "DAEMON_OPTS": "-F 1"}
     for _start in range(2):
-        subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "DAEMON_OPTS": "-F 1"}, check=True)
+        subprocess.run(["sh", "-c", script], env=env, check=True)
     assert (tmp_path / "run/chrony/azure.env").read_text().startswith('DAEMON_OPTS="-F 1 -f ')
     assert "ptp_hyperv" not in (tmp_path / "run/chrony/azure.conf").read_text()
+    # chronyd's own, once: else it goes without its command socket, and ifup fails with chronyc (Debian 11).
+    assert (tmp_path / "run/chrony").stat().st_mode & 0o777 == 0o750
+    assert (commands / "chown.log").read_text() == "_chrony: %s/run/chrony\n" % tmp_path
 
 
 def test_fstab_by_uuid(make_host, monkeypatch) -> None:
