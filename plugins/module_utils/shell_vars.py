@@ -424,7 +424,10 @@ def line_break(text: str) -> str:
 
 
 def append_line(files: Sequence[SourcedFile], number: int, line: str) -> Edit:
-    """Add a line at the end of a file, after a line break where the last line lacks one."""
+    """Add a line at the end of a file, after a line break where the last line lacks one.
+
+    It ends with LF in a file with DOS line ends too: to a shell the carriage return would be part of the value.
+    """
     text = files[number].text
     ending = line_break(text)
     lead = ending if text and not text.endswith("\n") else ""
@@ -432,7 +435,7 @@ def append_line(files: Sequence[SourcedFile], number: int, line: str) -> Edit:
     if (len(body) - len(body.rstrip("\\"))) % 2:
         # The last line goes on below: an empty line ends it.
         lead += ending
-    return Edit(number, len(text), len(text), lead + line + ending)
+    return Edit(number, len(text), len(text), lead + line + "\n")
 
 
 def append_words(files: Sequence[SourcedFile], name: str, words: str, default_file: int) -> Edit:
@@ -469,7 +472,7 @@ def _is_one_string(raw: str) -> bool:
 
 
 def assign(files: Sequence[SourcedFile], name: str, text: str, default_file: int) -> Optional[Edit]:
-    """Give a variable this value where it is assigned last; None where it has it already."""
+    """Give a variable this very value where it is assigned last; None where it has it already."""
     if value(files, name) == text:
         return None
     word = text if re.match(r"[A-Za-z0-9_./-]+$", text) else quoted(text)
@@ -479,7 +482,9 @@ def assign(files: Sequence[SourcedFile], name: str, text: str, default_file: int
     number, assignment = found
     if assignment.append:
         return append_line(files, number, "%s=%s" % (name, word))
-    return Edit(number, assignment.start, assignment.end, word)
+    # A carriage return behind it would be part of the new value.
+    end = assignment.end + files[number].text.startswith("\r\n", assignment.end)
+    return Edit(number, assignment.start, end, word)
 
 
 def remove_cells(cells: Sequence[Cell], what: str) -> List[Edit]:

@@ -14,7 +14,8 @@ description:
     makes those images anew that lack a driver, and reads them again (rules KERN-01 and INIT-01 to INIT-05). A
     driver that is built into the kernel counts as present.
   - Works with initramfs-tools, dracut, the mkinitrd of Enterprise Linux 5 and that of SUSE Linux Enterprise 11. The
-    one that made the images is used, not the one that the distribution's name suggests.
+    one that made the images is used, not the one that the distribution's name suggests. Others (Arch's mkinitcpio,
+    booster, Alpine's mkinitfs) are refused with a sentence that names the setting to change there.
   - The images are read directly, whatever they are packed with (gzip, xz, lzma, bzip2, lz4, zstd, lzo) and however
     many archives they consist of. zstd needs the command C(zstd); lz4 and lzo are read faster with C(lz4) or C(lzop).
   - Where C(kernel-install) has copied an image to the EFI system partition, that copy and the one in C(/boot) both

@@ -3,7 +3,8 @@
 GeneratorHost is a Host whose run() does in Python what the named tools are documented to do:
 
 * grub-mkconfig, grub2-mkconfig (-o FILE): a real shell (`sh -e`) sources /etc/default/grub and, as Debian's and
-  Ubuntu's do, /etc/default/grub.d/*.cfg; GRUB_TERMINAL fills GRUB_TERMINAL_INPUT and GRUB_TERMINAL_OUTPUT; a normal
+  Ubuntu's do, /etc/default/grub.d/*.cfg; GRUB_TERMINAL fills GRUB_TERMINAL_INPUT and GRUB_TERMINAL_OUTPUT, and a
+  word there that is no terminal (one with a carriage return at its end) is refused; a normal
   entry per /boot/vmlinuz-* gets "root=... ro LINUX DEFAULT", a recovery entry "root=... ro single LINUX" unless
   GRUB_DISABLE_RECOVERY is true; /etc/grub.d/40_custom is copied from its third line on. That is the order of
   util/grub-mkconfig.in and util/grub.d/{00_header,10_linux}.in. The result goes to FILE.new first, then to FILE.
@@ -111,6 +112,8 @@ class GeneratorHost(Host):
 
     def generate(self, keep_block: bool = True) -> str:
         values = source_defaults(Path(self.root), self.drop_ins)
+        if set(re.split("[ \t\n]+", values["GRUB_TERMINAL"])) - {"serial", "console", "gfxterm", ""}:
+            raise AzurePrepError("grub-mkconfig failed: Invalid output terminal %r" % values["GRUB_TERMINAL"])
         lines = ["### BEGIN /etc/grub.d/00_header ###", "set default=0"]
         lines += ["if [ -s $prefix/grubenv ]; then", "  load_env", "fi"]
         lines += ['if [ x"${feature_menuentry_id}" = xy ]; then', '  menuentry_id_option="--id"', "else"]
@@ -206,6 +209,7 @@ MARKER_FILES = {
     "dracut": "usr/lib/dracut/hooks/cmdline/01.sh",
     "mkinitrd-suse": "mkinitrd.config",
     "mkinitrd": "bin/nash",
+    "mkinitcpio": "init_functions",
 }
 
 

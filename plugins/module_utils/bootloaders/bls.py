@@ -191,6 +191,25 @@ def _belongs(
     return index > 0 and owners[index - 1][0] == number
 
 
+def _other_blocks(host: Host, first: str, wanted: Wanted, quoting: str) -> List[Change]:
+    """The changes of further environment blocks with arguments of their own, which the other firmware's GRUB reads."""
+    changes = []
+    for path in grubenv.find_all(host):
+        if path == first:
+            continue
+        text = host.read(path)
+        try:
+            held = grubenv.parse(path, text).get(KERNELOPTS)
+            after = (
+                text if held is None else grubenv.change(path, text, KERNELOPTS, cmdline.edit(held, wanted, quoting))
+            )
+        except AzurePrepError:
+            continue
+        if after != text:
+            changes.append(Change(path, text, after))
+    return changes
+
+
 def plan(
     host: Host, paths: Sequence[str], variables: Dict[str, str], request: Request, quoting: str
 ) -> Tuple[List[Change], List[Entry]]:
@@ -212,6 +231,7 @@ def plan(
         if after != text:
             changes.append(Change(block, text, after))
             known[KERNELOPTS] = edited
+        changes += _other_blocks(host, block, wanted, quoting)
     for path in paths:
         text = host.read(path)
         kernel = (values(parse(text), "linux") or [""])[-1]

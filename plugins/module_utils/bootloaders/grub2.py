@@ -52,6 +52,8 @@ DROP_INS = "/etc/default/grub.d/*.cfg"
 LINUX = "GRUB_CMDLINE_LINUX"
 DEFAULT = "GRUB_CMDLINE_LINUX_DEFAULT"
 RECOVERY = "GRUB_CMDLINE_LINUX_RECOVERY"
+#: What 20_linux_xen takes instead of the two, where they are set.
+XEN_INSTEAD = {LINUX: "GRUB_CMDLINE_LINUX_XEN_REPLACE", DEFAULT: "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT"}
 
 CONFIGS = ("/boot/grub2/grub.cfg", "/boot/grub/grub.cfg")
 ESP_CONFIGS = "/boot/efi/EFI/*/grub.cfg"
@@ -301,6 +303,10 @@ def edit_cmdline(files: Sequence[SourcedFile], wanted: Wanted, target: str) -> L
     """The files after the wanted arguments were set and removed in both variables."""
     counted = (LINUX,) if target == LINUX else (LINUX, DEFAULT)
     edited = sourced.edit(files, (LINUX, DEFAULT), wanted, target, counted, GRUB)
+    xen = {name: other if shell_vars.value(edited, other) else name for name, other in XEN_INSTEAD.items()}
+    if any(name != other for name, other in xen.items()):
+        names = (xen[LINUX], xen[DEFAULT])
+        edited = sourced.edit(edited, names, wanted, xen[target], [xen[name] for name in counted], GRUB)
     if not shell_vars.value(edited, RECOVERY):
         return edited
     # Recovery entries get it before the others: nothing is added, what no entry shall have goes.
@@ -376,6 +382,7 @@ class Grub2:
         self._host = host
         self.layout = layout
         self.name = "grub2-bls" if layout.bls_entries else "grub2"
+        self._generated: List[Entry] = []
 
     def entries(self) -> List[Entry]:
         return read_entries(self._host, self.layout)
@@ -511,6 +518,7 @@ class Grub2:
                     texts[path] = host.read(path)
             if self.layout.bls_entries:
                 transaction.write(JOURNAL, json.dumps(texts, indent=1), mode=0o600)
+            self._generated = before
             for path in list(read_configs(host, self.layout)) or [self._default_config()]:
                 self._generate(path, request, before, transaction)
             # Red Hat's generators write $kernelopts or every entry anew from the defaults and lose what only they
@@ -529,10 +537,12 @@ class Grub2:
         host.remove(JOURNAL)
 
     def verify(self, request: Request) -> List[str]:
-        check_entries(own_entries(self._host, self.layout), request)
+        now = own_entries(self._host, self.layout)
+        check_entries(now, request)
+        lost = _lost(self._generated, now, request)
         if not request.serial_console or self.layout.tool is None:
-            return []
-        return [
+            return lost
+        return lost + [
             "%s does not talk to the serial port although %s asks for it; is /etc/grub.d/00_header missing or changed?"
             % (path, DEFAULTS)
             for path, config in read_configs(self._host, self.layout).items()
@@ -598,6 +608,25 @@ class Grub2:
         if before and not config.entries and not config.runs("blscfg"):
             raise AzurePrepError("The new %s holds no boot entry; it was not used." % path)
         check_entries(own_config_entries(config), request)
+
+
+def _lost(before: Sequence[Entry], after: Sequence[Entry], request: Request) -> List[str]:
+    """A sentence for each entry that lost an argument nobody asked it to: the defaults have said otherwise since
+    the last generation, or compute it in a way that an edit disturbs."""
+    entries = {(entry.source, entry.id): entry for entry in after}
+    result = []
+    for old in before:
+        new = entries.get((old.source, old.id))
+        if new is None:
+            continue
+        expected = cmdline.merge(old.arguments, wanted_for(request, kernel_version(old.kernel)))
+        gone = [word for word in expected if not any(cmdline.same(word, other) for other in new.arguments)]
+        if gone:
+            result.append(
+                'The boot entry "%s" (%s) no longer has %s: what the generator reads does not say so.'
+                % (new.title or new.id, new.source, " ".join(gone))
+            )
+    return result
 
 
 def _image_name(entry: Entry) -> str:

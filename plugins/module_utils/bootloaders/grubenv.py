@@ -10,7 +10,7 @@ then "#" up to the end. GRUB writes to its sectors at boot, so its size never ch
 Private to the collection: its interface may change in any release.
 """
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -96,12 +96,21 @@ def _render(name: str, value: str) -> str:
     return "%s=%s\n" % (name, value.replace("\\", "\\\\").replace("\n", "\\\n"))
 
 
-def find(host: Host) -> Optional[str]:
-    """The environment block that GRUB reads: beside grub.cfg, or in the EFI system partition."""
+def find_all(host: Host) -> List[str]:
+    """The environment blocks of a system: beside grub.cfg, and in the EFI system partition. An image that boots by
+    both firmwares may have two; a link and what it leads to are one."""
+    result: List[str] = []
+    seen = set()
     for path in list(PATHS) + host.glob(ESP_PATTERN):
-        if host.is_file(path):
-            return path
-    return None
+        if host.is_file(path) and host.resolve(path) not in seen:
+            seen.add(host.resolve(path))
+            result.append(path)
+    return result
+
+
+def find(host: Host) -> Optional[str]:
+    """The environment block that GRUB reads, that of the BIOS first."""
+    return next(iter(find_all(host)), None)
 
 
 def load(host: Host) -> Dict[str, str]:

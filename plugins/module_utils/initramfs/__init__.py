@@ -55,6 +55,15 @@ BACKUP_DIRECTORY = "azure-backup"
 #: Seconds that making one image may take on a slow machine without hardware virtualisation.
 COMMAND_TIMEOUT = 3600
 
+#: Generators that are not driven here, by command: how a driver gets into their images.
+#: Arch's mkinitcpio names kernels and images without their release ("vmlinuz-linux"), and one preset may make several
+#: images, or a unified one, from a configuration of its own.
+OTHERS = (
+    ("mkinitcpio", "add the drivers to MODULES=() in /etc/mkinitcpio.conf and run mkinitcpio -P"),
+    ("booster", "add the drivers to modules in /etc/booster.yaml and make the images anew"),
+    ("mkinitfs", "add a feature that holds the drivers to /etc/mkinitfs/mkinitfs.conf and run mkinitfs"),
+)
+
 #: kernel-install(8) does nothing where this is 1 in the environment.
 BYPASS = "KERNEL_INSTALL_BYPASS"
 
@@ -178,6 +187,14 @@ def detect(host: Host, images: Sequence[KernelImage]) -> Optional[Generator]:
     return installed[0] if installed else None
 
 
+def _other_generator(host: Host) -> str:
+    """A sentence about a generator that is there but not driven here, with a blank before it; else ""."""
+    for command, remedy in OTHERS:
+        if host.which(command):
+            return " This system makes its images with %s, which is not driven here: %s." % (command, remedy)
+    return ""
+
+
 def _generator_name(host: Host, generator: Optional[Generator], images: Sequence[KernelImage]) -> str:
     if generator is not None:
         return generator.name
@@ -239,7 +256,8 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
     chosen = _chosen(host, request.kernels, kernels)
     if not chosen:
         raise AzurePrepError(
-            "No installed kernel was found below %s: none of /lib/modules/* has an image in /boot." % host.root
+            "No installed kernel was found below %s: none of /lib/modules/* has an image in /boot.%s"
+            % (host.root, _other_generator(host))
         )
     pairs = [_inspect_kernel(host, kernel, request.drivers) for kernel in chosen]
     images = [image for image, _content in pairs]
@@ -262,12 +280,13 @@ def prepare(host: Host, request: Request, check_mode: bool = False) -> Outcome:
     if generator is None and todo:
         raise AzurePrepError(
             "No generator of initramfs images that is known here is installed%s (looked for update-initramfs, dracut, "
-            "mkinitrd), and the image of %s%s lacks %s."
+            "mkinitrd), and the image of %s%s lacks %s.%s"
             % (
                 "" if host.is_live else " in " + host.root,
                 todo[0].version,
                 ", which %s made," % todo[0].generator if todo[0].generator else "",
                 ", ".join(todo[0].missing) or "nothing",
+                _other_generator(host),
             ),
             missing={image.version: image.missing for image in images},
         )
@@ -524,8 +543,9 @@ class _Job:
         failures = []
         for target, backup in reversed(self._replaced):
             try:
-                # What update-initramfs was working on when it was stopped.
-                self._host.remove(target + ".new")
+                # What update-initramfs was working on when it was stopped, and its own second name for the old image.
+                for ending in (".new", ".dpkg-bak") if self._in_place() else ():
+                    self._host.remove(target + ending)
                 if backup:
                     self._host.rename(backup, target)
                 else:

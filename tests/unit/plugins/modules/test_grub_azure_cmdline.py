@@ -565,3 +565,44 @@ def test_a_journal_that_is_none_is_dropped(tmp_path: Path, text: str) -> None:
     result = grub_azure_cmdline.run({}, host, False)
     assert not any("put back" in warning for warning in result.get("warnings", []))
     assert host.read("/etc/passwd") == "root" and not host.exists("/boot/loader/azure-cmdline.journal")
+
+
+def test_both_environment_blocks_of_an_image_for_both_firmwares(tmp_path: Path) -> None:
+    def block(text: str) -> str:
+        return ("# GRUB Environment Block\n" + text).ljust(1024, "#")
+
+    esp = "/boot/efi/EFI/almalinux/grubenv"
+    host = make(tmp_path, "el8", {esp: block("kernelopts=root=/dev/mapper/al-root ro quiet uefi=1\nx=y\n")})
+    grub_azure_cmdline.run({"set": ["console=ttyS0"], "remove": ["quiet"]}, host, False)
+    assert host.read(esp) == block("kernelopts=root=/dev/mapper/al-root ro uefi=1 console=ttyS0\nx=y\n")
+    assert " quiet" not in host.read("/boot/grub2/grubenv") and "console=ttyS0" in host.read("/boot/grub2/grubenv")
+    assert not grub_azure_cmdline.run({"set": ["console=ttyS0"], "remove": ["quiet"]}, host, False)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # 20_linux_xen: _XEN_REPLACE stands for GRUB_CMDLINE_LINUX, _XEN_REPLACE_DEFAULT for the other.
+        ({"REPLACE_DEFAULT": "quiet dom=1"}, {"REPLACE_DEFAULT": "dom=1"}),
+        ({"REPLACE": "quiet dom=1"}, {"REPLACE": "dom=1 a=1"}),
+        ({"REPLACE": "quiet", "REPLACE_DEFAULT": "a=1 quiet"}, {"REPLACE": "a=1", "REPLACE_DEFAULT": ""}),
+    ],
+)
+def test_what_xen_entries_get_instead_is_changed_too(
+    tmp_path: Path, before: dict[str, str], after: dict[str, str]
+) -> None:
+    text = 'GRUB_CMDLINE_LINUX="b=1"\n' + "".join('GRUB_CMDLINE_LINUX_XEN_%s="%s"\n' % item for item in before.items())
+    host = make(tmp_path, "debian12", {"/etc/default/grub": text})
+    params = {"set": ["a=1"], "remove": ["quiet"], "serial_console": False}
+    grub_azure_cmdline.run(params, host, False)
+    expected = 'GRUB_CMDLINE_LINUX="b=1 a=1"\n'
+    expected += "".join('GRUB_CMDLINE_LINUX_XEN_%s="%s"\n' % item for item in after.items())
+    assert host.read("/etc/default/grub") == expected
+
+
+def test_an_argument_that_a_drop_in_computes_away_is_told(tmp_path: Path) -> None:
+    drop_in = 'GRUB_CMDLINE_LINUX_DEFAULT=$(echo "$GRUB_CMDLINE_LINUX_DEFAULT" | cut -d" " -f1,3)\n'
+    files = {"/etc/default/grub": 'GRUB_CMDLINE_LINUX_DEFAULT="quiet splash b=1"\n'}
+    host = make(tmp_path, "debian12", {**files, "/etc/default/grub.d/z.cfg": drop_in})
+    warnings = grub_azure_cmdline.run({}, host, False)["warnings"]
+    assert any("no longer has b=1: what the generator reads does not say so" in text for text in warnings)

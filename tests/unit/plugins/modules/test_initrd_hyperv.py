@@ -113,7 +113,11 @@ def test_a_generator_that_leaves_a_driver_out_is_found_out_and_all_is_put_back(t
 
 def test_an_image_spoilt_in_place_comes_back(tmp_path: Path) -> None:
     def spoil(_line: list[str], host: Any) -> None:
-        Path(host.path("/boot/initrd.img-" + NEW)).write_bytes(b"half an image")
+        image_file = Path(host.path("/boot/initrd.img-" + NEW))
+        # As update-initramfs does before it begins, and takes away again at its end.
+        image_file.with_name(image_file.name + ".dpkg-bak").hardlink_to(image_file)
+        image_file.unlink()
+        image_file.write_bytes(b"half an image")
         raise AzurePrepError("update-initramfs was killed.")
 
     host = make(tmp_path, "initramfs-tools", {NEW: ["ext4"]})
@@ -300,3 +304,18 @@ def test_a_run_after_a_power_cut_clears_up_and_keeps_one_copy(tmp_path: Path) ->
     assert initrd_hyperv.run({}, host, False)["kernels"][0]["backup_file"] == kept
     assert host.listdir("/boot/azure-backup") == ["initrd.img-" + NEW] and host.read_bytes(kept) == old
     assert [name for name in host.listdir("/boot") if "azure-prep" in name] == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_generator_that_is_not_driven_here_is_named_with_what_to_do(tmp_path: Path, named: bool) -> None:
+    """Arch Linux: vmlinuz-linux and initramfs-linux.img tell no release; a kernel by its release may stand beside."""
+    files = kernel_tree(NEW, ALL, kernel="/boot/vmlinuz-%s" if named else "/boot/vmlinuz-linux%.0s")
+    files["/boot/initramfs-%s.img" % (NEW if named else "linux")] = image(NEW, ["ext4"], "mkinitcpio")
+    write_tree(tmp_path, files)
+    host = ImageHost(str(tmp_path), tools=["mkinitcpio"])
+    with pytest.raises(AzurePrepError, match="mkinitcpio, which is not driven here: add the drivers to MODULES=\\(\\)"):
+        initrd_hyperv.run({}, host, False)
+    if named:
+        write_tree(tmp_path, {"/boot/initramfs-%s.img" % NEW: image(NEW, HV, "mkinitcpio")})
+        result = initrd_hyperv.run({}, host, False)
+        assert result["generator"] == "mkinitcpio" and not result["changed"]
