@@ -36,6 +36,8 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 CONFIGS = ("/boot/grub/grub.conf", "/boot/grub/menu.lst")
 ESP_CONFIGS = "/boot/efi/EFI/*/grub.conf"
+#: On Enterprise Linux a link to the menu, wherever that is; SUSE's file of this name is none.
+LINK = "/etc/grub.conf"
 
 #: perl-Bootloader's settings on SUSE, and the variables in them that hold a kernel's arguments.
 SUSE_SETTINGS = "/etc/sysconfig/bootloader"
@@ -253,7 +255,8 @@ def find(host: Host) -> List[str]:
     """The menus of this system; a link and the file that it leads to are one."""
     result: List[str] = []
     seen = set()
-    for path in list(CONFIGS) + host.glob(ESP_CONFIGS):
+    linked = [host.resolve(LINK)] if host.is_link(LINK) else []
+    for path in list(CONFIGS) + host.glob(ESP_CONFIGS) + linked:
         if host.is_file(path) and host.resolve(path) not in seen:
             seen.add(host.resolve(path))
             result.append(path)

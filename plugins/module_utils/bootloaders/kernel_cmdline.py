@@ -31,8 +31,21 @@ VENDOR_PATH = "/usr/lib/kernel/cmdline"
 MACHINE_ID = "systemd.machine_id"
 
 
+#: Rounds of editing until no line has become a comment by losing what stood before a "#".
+MAX_ROUNDS = 4
+
+
 def edit(text: str, wanted: Wanted) -> str:
     """The file's text, changed; line breaks are blanks, lines that start with # are comments."""
+    for _round in range(MAX_ROUNDS):
+        edited = _edit_once(text, wanted)
+        if edited == text:
+            break
+        text = edited
+    return text
+
+
+def _edit_once(text: str, wanted: Wanted) -> str:
     lines = text.splitlines(True)
     numbers = [number for number, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
     if not numbers:

@@ -15,7 +15,8 @@ import pytest
 from boot_doubles import GeneratorHost
 from conftest import FaultAt, Killed, write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders
+from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders, cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import kernel_cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.modules import grub_azure_cmdline
 
@@ -606,3 +607,22 @@ def test_an_argument_that_a_drop_in_computes_away_is_told(tmp_path: Path) -> Non
     host = make(tmp_path, "debian12", {**files, "/etc/default/grub.d/z.cfg": drop_in})
     warnings = grub_azure_cmdline.run({}, host, False)["warnings"]
     assert any("no longer has b=1: what the generator reads does not say so" in text for text in warnings)
+
+
+def test_the_menu_is_where_the_link_in_etc_leads(tmp_path: Path) -> None:
+    menu = "default=0\ntitle A\n\tkernel /vmlinuz-2.6.32-754.el6.x86_64 ro quiet\n"
+    write_tree(tmp_path, {"/etc/redhat-release": "CentOS release 6.10 (Final)\n", "/boot/grub0/grub.conf": menu})
+    (tmp_path / "etc/grub.conf").symlink_to("../boot/grub0/grub.conf")
+    host = GeneratorHost(str(tmp_path), tools=[])
+    params = {"set": ["a=1"], "remove": ["quiet"], "serial_console": False}
+    result = grub_azure_cmdline.run(params, host, False)
+    assert result["bootloader"] == "grub-legacy" and result["entries"][0]["source"] == "/boot/grub0/grub.conf"
+    assert host.read("/boot/grub0/grub.conf") == menu.replace("quiet", "a=1") and host.is_link("/etc/grub.conf")
+    assert not grub_azure_cmdline.run(params, host, False)["changed"]
+
+
+def test_a_line_of_kernel_cmdline_that_becomes_a_comment_costs_no_argument() -> None:
+    wanted = cmdline.Wanted(("a=1",), ("quiet",))
+    edited = kernel_cmdline.edit("ro x\nquiet # y", wanted)
+    assert "a=1" in [line for line in edited.splitlines() if not line.lstrip().startswith("#")][0].split()
+    assert kernel_cmdline.edit(edited, wanted) == edited
