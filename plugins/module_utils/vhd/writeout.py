@@ -21,6 +21,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.disk import Dis
 #: Seconds between the end of one step and the next.
 INTERVAL = 0.02
 
+#: Bytes worth a step: many small ones would cut the file into many extents.
+STEP = 32 * 1024 * 1024
+
 #: linux/fs.h: begin to write what is dirty and not being written, do not wait for it, leave the journal alone.
 SYNC_FILE_RANGE_WRITE = 2
 
@@ -61,7 +64,12 @@ class Writeout:
 
     def _loop(self) -> None:
         start = _starter()
+        seen = 0
         while not self._over.wait(INTERVAL):
+            written = self._disk.written
+            if 0 < written - seen < STEP:
+                continue
+            seen = written
             try:
                 start(self._disk.descriptor)
             except OSError as exc:

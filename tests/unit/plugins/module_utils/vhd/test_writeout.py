@@ -34,6 +34,7 @@ def test_it_goes_on_until_it_is_left(disk: Disk, monkeypatch: pytest.MonkeyPatch
         started.set()
 
     monkeypatch.setattr(writeout, "INTERVAL", 0.001)
+    monkeypatch.setattr(writeout, "STEP", 0)
     monkeypatch.setattr(writeout, "_starter", lambda: start)
     with writeout.Writeout(disk):
         assert started.wait(10)
@@ -96,6 +97,7 @@ def test_an_error_that_only_the_thread_saw_fails_the_copy(tmp_path: Path, monkey
         assert told.wait(10)
 
     monkeypatch.setattr(writeout, "INTERVAL", 0.001)
+    monkeypatch.setattr(writeout, "STEP", 0)
     monkeypatch.setattr(writeout, "_starter", lambda: fail)
     monkeypatch.setattr(sparse, "copy", copy)
     monkeypatch.setattr(sparse, "clone", lambda source, target: False)
