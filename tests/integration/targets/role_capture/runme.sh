@@ -21,8 +21,8 @@ if ! unshare --mount --map-root-user true 2>/dev/null; then
     exit 0
 fi
 
-export FAKE_GUEST=$work/guest
-mkdir -p "$FAKE_GUEST/bin"
+export FAKE_GUEST=$work/guest FAKE_KVM=$work/kvm
+mkdir -p "$FAKE_GUEST/bin" "$FAKE_KVM"
 echo 11111111-2222-3333-4444-555555555555 > "$FAKE_GUEST/boot_id"
 # systemctl poweroff of the fake guest: the holder of the disk ends.
 printf '#!/bin/sh\nkill "$(cat %s/holder.pid)"\n' "$FAKE_GUEST" > "$FAKE_GUEST/bin/systemctl"
@@ -37,6 +37,13 @@ all:
       ansible_pipelining: true
       ansible_remote_tmp: "$work/guest/tmp"
       ansible_python_interpreter: "$(command -v python3)"
+    kvm1:
+      ansible_host: 127.0.0.1
+      ansible_ssh_executable: "$here/files/fake-ssh-kvm"
+      ansible_ssh_transfer_method: piped
+      ansible_pipelining: true
+      ansible_remote_tmp: "$work/kvm-tmp"
+      ansible_python_interpreter: "$(command -v python3)"
 INVENTORY
 
 hold() {
@@ -47,7 +54,7 @@ hold() {
 }
 
 capture() {
-    ansible-playbook -i "$work/inventory.yml" linuxvhd.azure.capture_azure \
+    ansible-playbook -i "$work/inventory.yml" -l guest1 linuxvhd.azure.capture_azure \
         -e azure_capture_audit=false -e azure_capture_generalize=false -e __capture_has_deprovision=false -e azure_capture_timeout=60 "$@"
 }
 
@@ -107,6 +114,22 @@ assert manifest["state"] == "specialized", manifest
 assert manifest["architecture"] != "unknown", manifest
 assert manifest["collection"]["name"] == "linuxvhd.azure", manifest
 PYTHON
+
+# The same disk on the machine that runs the guest, which is not the one that runs Ansible: nobody else sees /mnt/disk.raw.
+cp --sparse=always "$work/disk.raw" "$FAKE_KVM/disk.raw"
+hold "$FAKE_KVM/disk.raw"
+remote="-e azure_capture_delegate=kvm1 -e azure_capture_source=/mnt/disk.raw -e azure_capture_dest=/mnt/disk.vhd"
+refused "does not exist" $yes $remote -e azure_capture_delegate=localhost
+capture $yes $remote --check > "$work/out"
+grep -q "write the footer" "$work/out"
+kill -0 "$holder"
+capture $yes $remote
+if kill -0 "$holder" 2>/dev/null; then exit 1; fi
+test ! -e /mnt/disk.vhd
+cmp -n $((21 * 1048576)) "$FAKE_KVM/disk.vhd" "$work/disk.vhd"
+test "$(tail -c 512 "$FAKE_KVM/disk.vhd" | head -c 8)" = conectix
+grep -q '"machine": "kvm1"' "$FAKE_KVM/disk.vhd.manifest.json"
+grep -q "\"sha256\": \"$(sha256sum < "$FAKE_KVM/disk.vhd" | cut -d ' ' -f 1)\"" "$FAKE_KVM/disk.vhd.manifest.json"
 
 # The guest is off: once more, in place.
 holder=$$
