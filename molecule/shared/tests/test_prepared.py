@@ -194,13 +194,16 @@ def test_boot_16_login_prompt_is_a_running_service(host: Host) -> None:
 
 def test_ssh_01_02_server_starts_at_boot_and_keeps_sessions(host: Host) -> None:
     assert one_of(host, "ssh", "ssh.socket", "sshd").is_enabled
-    effective = host.check_output("sshd -T").splitlines()
+    # OpenSSH 10 writes keywords as its manual does.
+    effective = host.check_output("sshd -T").lower().splitlines()
     assert "clientaliveinterval 180" in effective
 
 
 def test_acc_01_sudo_asks_for_the_callers_own_password(host: Host) -> None:
     host.run_expect([0], "visudo -c")
-    assert host.run("grep -rhE '^[[:space:]]*Defaults.*targetpw' /etc/sudoers /etc/sudoers.d").stdout == ""
+    found = host.run("grep -rhE '^[[:space:]]*Defaults.*targetpw' /etc/sudoers /etc/sudoers.d").stdout
+    # Debian's testing switches it off for one group.
+    assert [line for line in found.splitlines() if re.search(r"(?<!!)targetpw", line)] == []
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -294,8 +297,8 @@ def test_agent_04_exactly_one_provisions(host: Host) -> None:
     if PROVISIONER != "cloud-init" and host.exists("cloud-init"):
         assert host.file("/etc/cloud/cloud-init.disabled").exists
         assert host.check_output("cloud-init status").splitlines()[0] == "status: disabled"
-    units = host.run("systemctl list-unit-files --no-legend 'azure-provisioning*'").stdout.split()
-    assert units.count("enabled") == (2 if PROVISIONER == "agentless" else 0), units
+    units = [host.service(name) for name in ("azure-provisioning-early", "azure-provisioning")]
+    assert [unit.exists and unit.is_enabled for unit in units] == [PROVISIONER == "agentless"] * 2
 
 
 @nobody_provisions
