@@ -440,6 +440,27 @@ def test_odd_defaults_with_the_real_grub_mkconfig(opened: Open) -> None:
             assert here.read("/boot/grub/grub.cfg") == text, name
 
 
+def test_entries_of_the_xen_hypervisor_get_the_arguments_too(opened: Open) -> None:
+    """The hypervisor is an empty promise here, which is all that 20_linux_xen asks for."""
+    with opened("debian12") as here:
+        here.write("/boot/xen-4.17-amd64.gz", "xen")
+        here.write("/boot/config-" + here.version, "CONFIG_XEN_DOM0=y\n")
+        here.write(
+            "/etc/default/grub",
+            'GRUB_CMDLINE_LINUX="quiet a=1"\nGRUB_CMDLINE_LINUX_XEN_REPLACE="quiet dom=1"\n'
+            "GRUB_CMDLINE_LINUX_XEN_REPLACE_DEFAULT='splash dom=2'\n",
+        )
+        here.run("update-grub")
+        result = arguments({}, here)
+        assert effective(here) == [["a=1", *WANTED], ["a=1", *WANTED], ["single", "a=1", *WANTED]]
+        kernels = re.findall(r"^\s*module2?\s+/vmlinuz\S* placeholder (.*)$", here.read("/boot/grub/grub.cfg"), re.M)
+        root = [f"root=UUID={here.uuid}", "ro"]
+        xen = [[*root, "dom=1", *WANTED, "dom=2"]] * (len(kernels) - 1) + [[*root, "single", "dom=1", *WANTED]]
+        assert len(kernels) >= 2 and sorted(line.split() for line in kernels) == sorted(xen)
+        assert sorted(entry["after"] for entry in result["entries"] if "Xen" in entry["title"]) == sorted(xen)
+        assert not arguments({}, here)["changed"]
+
+
 def test_a_generator_of_grub_that_fails_changes_nothing(opened: Open) -> None:
     with opened("debian12") as here:
         before = snapshot(here, "/boot", "/etc/default")
