@@ -397,6 +397,7 @@ def test_a_used_guest_is_searched_offline(guest: Guest, tmp_path: Path) -> None:
         options = start.Options(wait=False)
         firmware = guest.state["firmware"]
         store = guest.directory / "vars.fd" if firmware == "uefi" else None
+        (tmp_path / "again").mkdir()
         again = start.boot(name, tmp_path / "again", guest.raw, "raw", firmware, options, template=store)
         try:
             deadline = time.monotonic() + 300
