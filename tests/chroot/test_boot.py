@@ -6,7 +6,7 @@
 The modules work with root= as on a mounted image; lsinitramfs, lsinitrd, grub-mkconfig run by hand, grub-script-check,
 grub-editenv, bootctl and kernel-install, all run inside, are the witnesses. Nothing is booted here: the guests do that.
 
-Slow (a quarter of an hour on two cores) and in need of root, loop devices, mmdebstrap and a Debian archive; skipped
+Slow (half an hour on two busy cores) and in need of root, loop devices, mmdebstrap and a Debian archive; skipped
 with the reason elsewhere. BOOT_IMAGES names a directory that keeps the built systems for the next run.
 
     pytest tests/chroot/test_boot.py
@@ -17,12 +17,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ HV = ["hv_vmbus", "hv_storvsc", "hv_netvsc"]
 #: What Azure wants of Debian (rules BOOT-01 to BOOT-04), in this order.
 WANTED = ["console=tty1", "console=ttyS0,115200n8", "earlyprintk=ttyS0,115200", "rootdelay=300"]
 
-Open = Callable[[str], "contextmanager[Mounted]"]
+Open = Callable[[str], AbstractContextManager[Mounted]]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def opened(folder: Path, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
+def opened(folder: Path, tmp_path: Path) -> Open:
     """Opens a fresh copy of a system by its name; skips where none can be built."""
 
     @contextmanager
@@ -69,7 +70,7 @@ def opened(folder: Path, tmp_path: Path) -> Iterator[Callable[[str], Any]]:
             for path in tmp_path.glob("*.raw"):
                 path.unlink()
 
-    yield open_system
+    return open_system
 
 
 def prepare(here: Mounted) -> None:
@@ -405,8 +406,6 @@ ODD: dict[str, tuple[str, dict[str, str], list[str] | None, list[str]]] = {
 
 def effective(here: Mounted) -> list[list[str]]:
     """The arguments of each entry behind "ro", as GRUB's own lexer takes the quotes away (shlex has its rules)."""
-    import shlex
-
     lines = re.findall(r"^\s*linux\s+/\S+ (.*)$", here.read("/boot/grub/grub.cfg"), re.M)
     return [shlex.split(line)[2:] for line in lines]
 
