@@ -621,6 +621,8 @@ def _lost(before: Sequence[Entry], after: Sequence[Entry], request: Request) -> 
             continue
         expected = cmdline.merge(old.arguments, wanted_for(request, kernel_version(old.kernel)))
         gone = [word for word in expected if not any(cmdline.same(word, other) for other in new.arguments)]
+        # What became of root= was looked at before the file was used.
+        gone = [word for word in gone if cmdline.key_of(word) != cmdline.ROOT]
         if gone:
             result.append(
                 'The boot entry "%s" (%s) no longer has %s: what the generator reads does not say so.'
