@@ -41,6 +41,17 @@ def test_one_rule_by_its_tag(foreign: machines.Foreign) -> None:
     assert foreign.play({}, "--tags", "BOOT-01")["changed"] == 0
 
 
+def test_what_the_user_removes_is_not_set_for_the_vendor(foreign: machines.Foreign) -> None:
+    """By key and by key=value; also where it stands on the command line already."""
+    assert foreign.play({}, "--tags", "BOOT-01")["changed"] == 1, foreign.text
+    assert "rootdelay=300" in foreign.machine.read("/boot/grub/grub.cfg")
+    wanted = {"vars": {"azure_cmdline_remove": ["rootdelay", "net.ifnames=0"]}}
+    assert foreign.play(wanted, "--tags", "BOOT-01")["changed"] == 1, foreign.text
+    text = foreign.machine.read("/boot/grub/grub.cfg")
+    assert "rootdelay" not in text and "net.ifnames" not in text and "console=ttyS0,115200n8" in text
+    assert foreign.play(wanted, "--tags", "BOOT-01")["changed"] == 0
+
+
 def test_rules_left_out_by_their_tags(foreign: machines.Foreign) -> None:
     counts = foreign.play({}, "--skip-tags", "DISK-09,BOOT-01,INIT-01,PKG-01,NET-01,SSH-02,CINIT-02,AGENT-04")
     assert counts["failed"] == 0, foreign.text
