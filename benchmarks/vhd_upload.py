@@ -227,7 +227,7 @@ def main() -> None:
         cases = [
             ("Sparse disk, null server", "sparse", 30 * GIB, 2 * GIB, 1488, [], 1, False),
             ("Sparse disk, 60 MiB/s and 25 ms", "sparse", 30 * GIB, 2 * GIB, 1488, slow, 1, False),
-            ("Smaller sparse disk, null server", "small", 8 * GIB, 1143 * MIB, 913, [], 3, True),
+            ("Smaller sparse disk, null server", "small", GIB, 143 * MIB, 114, [], 3, True),
             ("Dense disk, null server", "dense", 2 * GIB, 2 * GIB, 1, [], 5, False),
             ("Small dense disk, null server", "dense-small", 128 * MIB, 128 * MIB, 1, [], 7, False),
         ]
