@@ -310,7 +310,9 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             _line(story, "datasource"),
         )
     if "udf" in story.seen or "no_media" in story.seen or "dvd_failed" in story.seen or "agent_waits" in story.seen:
-        known = story.medium_read or "cloud_init_off" in story.seen
+        # cloud-init says on the console that it runs, before the agent starts; nothing else is wrong with the medium.
+        unreadable = {"udf", "no_media", "dvd_failed"} & set(story.seen)
+        known = story.medium_read or "cloud_init_off" in story.seen or not unreadable
         if "agent_waits" in story.seen and known and not found and "cloud_init" not in story.seen:
             return Diagnosis(
                 "agent_waits_for_cloud_init",

@@ -511,9 +511,12 @@ class Proof:
         seen = self.console.seen
         if {"disk", "root_wait"} <= set(seen) and not {"root", "init"} & set(seen):
             return self.seconds > seen["root_wait"].seconds + ROOT_LIMIT * slow
-        if {"agent_waits", "cloud_init_off"} <= set(seen) and "cloud_init" not in seen:
-            # It would say so for half an hour.
-            return self.seconds > max(seen["agent_waits"].seconds, seen["cloud_init_off"].seconds) + 20.0
+        if "agent_waits" in seen and "cloud_init" not in seen:
+            # It would say so for half an hour. An agent that believes in an enabled cloud-init may be right for a
+            # while: cloud-init speaks before it, but the two lines may cross.
+            patience = 20.0 if "cloud_init_off" in seen else 60.0 * slow
+            since = max(seen[name].seconds for name in ("agent_waits", "cloud_init_off") if name in seen)
+            return self.seconds > since + patience
         return False
 
     def _idle_limit(self) -> float:

@@ -199,6 +199,14 @@ CASES = [
         story(BOOTED + "\nINFO Daemon Waiting for cloud-init to copy ovf-env.xml [retry=10]\n", UP, medium_read=4096),
         ("agent_waits_for_cloud_init", "AGENT-04"),
     ),
+    (
+        "the agent believes in a cloud-init that is off by its file",
+        story(
+            BOOTED + "\nDaemon cloud-init is enabled: True\nDaemon Waiting for cloud-init to copy ovf-env.xml to /x\n",
+            UP,
+        ),
+        ("agent_waits_for_cloud_init", "AGENT-04"),
+    ),
     ("nobody provisions", story(BOOTED, UP), ("no_provisioner", "AGENT-01")),
     (
         "the agent runs and asks nobody",

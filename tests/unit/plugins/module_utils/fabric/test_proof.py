@@ -237,7 +237,7 @@ COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
         (LOGIN, [health(1.0, accepted=False)] * 2, True, "idle", 30),
         (KERNEL + DISK + "Begin: Waiting for root file system ... \n", [], False, "idle", 40),
         (LOGIN + WAITS, [], True, "idle", 20),
-        (LOGIN + WAITS.replace("False", "True"), [], True, "idle", 75),
+        (LOGIN + WAITS.replace("False", "True"), [], True, "idle", 60),
         (LOGIN + "\nKernel panic - not syncing: x\n", [], False, "fatal", 3),
     ],
 )
