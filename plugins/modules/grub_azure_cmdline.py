@@ -16,8 +16,8 @@ description:
   - Understands GRUB 2 with C(/etc/default/grub), its drop-ins and C(/etc/grub.d/40_custom); GRUB 2 with Boot
     Loader Specification entries, C($kernelopts) and C(/etc/kernel/cmdline); GRUB Legacy (C(menu.lst),
     C(grub.conf)); and systemd-boot entries. Unified kernel images and other loaders are refused.
-  - Where C(kernel-install) has written systemd-boot's entries and there is no C(/etc/kernel/cmdline), it is made:
-    the next entry would otherwise take the arguments of the kernel that runs.
+  - Where C(kernel-install) has written systemd-boot's entries and there is no C(/etc/kernel/cmdline), it is made,
+    because the next entry would otherwise take the arguments of the kernel that runs.
   - Arguments that it was not told about stay where they are, byte for byte.
   - New arguments go to C(GRUB_CMDLINE_LINUX), which reaches recovery entries too. On Ubuntu and SUSE they go to
     C(GRUB_CMDLINE_LINUX_DEFAULT) where C(GRUB_DISABLE_RECOVERY=true) means that there are none.

@@ -35,7 +35,7 @@ def _starter() -> Callable[[int], None]:
     try:
         call = ctypes.CDLL(None, use_errno=True).sync_file_range
     except AttributeError:
-        return lambda descriptor: os.fdatasync(descriptor)
+        return os.fdatasync
     call.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 
     def start(descriptor: int) -> None:

@@ -23,7 +23,7 @@ name=Oracle Linux $releasever Latest
 enabled=1
 
 [ol7_addons]
-name=Oracle Linux $releasever Add ons
+name=Oracle Linux $releasever Addons
 enabled = 0
 gpgcheck=1
 
