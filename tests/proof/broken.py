@@ -6,6 +6,7 @@ is broken: "" for the one under test (cloud-init provisions it), else one of pro
 
 from __future__ import annotations
 
+import re
 import shutil
 import struct
 import subprocess
@@ -46,13 +47,13 @@ class Disk:
     def read(self, name: str) -> str:
         return self._debugfs(f"cat {name}", False)
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str, mode: str = "644") -> None:
         with tempfile.NamedTemporaryFile("w") as stream:
             stream.write(text)
             stream.flush()
             self._debugfs(f"rm {name}", True)
             self._debugfs(f"write {stream.name} {name}", True)
-        for field in ("mode 0100644", "uid 0", "gid 0"):
+        for field in (f"mode 0100{mode}", "uid 0", "gid 0"):
             self._debugfs(f"sif {name} {field}", True)
         if self.read(name) != text:
             raise RuntimeError(f"debugfs did not write {name}")
@@ -69,7 +70,10 @@ class Disk:
         after = change(before)
         if before == after:
             raise RuntimeError(f"nothing to change in {name}")
-        self.write(name, after)
+        found = re.search(r"Mode:\s+0?(\d{3})\b", self._debugfs(f"stat {name}", False))
+        if not found:
+            raise RuntimeError(f"debugfs tells no mode of {name}")
+        self.write(name, after, found.group(1))
 
 
 class Way(NamedTuple):

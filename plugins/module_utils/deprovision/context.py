@@ -363,6 +363,10 @@ def host_key_maker(host: Host, cloud_init_enabled: bool) -> Optional[str]:
             if not name.endswith((".service", ".target")):
                 continue
             text = _text(host, directory + "/" + name)
+            if re.search(r"^ConditionFirstBoot=\s*(?:yes|true|on|1)\s*$", text, re.MULTILINE):
+                # An empty /etc/machine-id is none: systemd sees a first boot only where the file is missing or says
+                # "uninitialized" (machine-id(5)). Debian 13's sshd-keygen.service would make no keys.
+                continue
             if name in ("ssh.service", "sshd.service"):
                 if re.search(r"^Exec\w+=.*(?:ssh-keygen|sshd[_-]?gen|sshd-keygen)", text, re.MULTILINE):
                     return name

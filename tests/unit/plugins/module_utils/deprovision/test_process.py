@@ -380,6 +380,22 @@ def test_host_keys_that_somebody_makes_need_no_unit(make_host: MakeHost, files: 
     assert not host.exists("/etc/systemd/system/azure-ssh-host-keys.service")
 
 
+def test_a_unit_for_the_first_boot_does_not_run_with_an_empty_machine_id(make_host: MakeHost) -> None:
+    """Debian 13's openssh-server; the images of others may have an agent that makes the keys, this one has none."""
+    unit = "[Unit]\nConditionFirstBoot=yes\n\n[Service]\nExecStart=ssh-keygen -A\n"
+    files = {
+        "/usr/sbin/sshd": "",
+        "/usr/bin/ssh-keygen": "",
+        "/etc/systemd/system/ssh.service.wants/sshd-keygen.service": "-> /usr/lib/systemd/system/sshd-keygen.service",
+        "/usr/lib/systemd/system/sshd-keygen.service": unit,
+    }
+    host = make_host(files)
+    for path in ("/usr/sbin/sshd", "/usr/bin/ssh-keygen"):
+        os.chmod(host.path(path), 0o755)
+    assert process.failure_sentence(run(host)) is None
+    assert host.exists("/etc/systemd/system/multi-user.target.wants/azure-ssh-host-keys.service")
+
+
 def test_network_files_go_only_where_cloud_init_writes_them_again(make_host: MakeHost) -> None:
     files = {"/usr/bin/cloud-init": "", "/etc/netplan/00-installer-config.yaml": "network: {}\n"}
     host = make_host(files)
