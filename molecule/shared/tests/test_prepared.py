@@ -224,7 +224,11 @@ def test_net_07_08_12_nothing_ties_the_network_to_this_card(host: Host) -> None:
     for card in host.check_output("ls /sys/class/net").split():
         address = host.check_output(f"cat /sys/class/net/{card}/address")
         if address not in ("", "00:00:00:00:00:00"):
-            assert host.run(f"grep -rliF {address} {folders}").stdout == "", card
+            found = set(host.run(f"grep -rliF {address} {folders}").stdout.split())
+            if PROVISIONER == "cloud-init":
+                # Written at every boot, for the machine that it runs on; deprovisioning takes it away (NET-07).
+                found.discard("/etc/udev/rules.d/70-persistent-net.rules")
+            assert found == set(), card
 
 
 def test_net_01_a_card_called_eth0_would_ask_for_an_address(host: Host) -> None:
@@ -246,7 +250,8 @@ def test_net_01_a_card_called_eth0_would_ask_for_an_address(host: Host) -> None:
             shown = host.check_output(f"nmcli -g {fields} connection show {uuid}")
             served.append(shown.split("\n") == ["", "", "auto"])
     if host.exists("ifquery"):
-        served.append("eth0" in host.check_output("ifquery --list --allow=hotplug").split())
+        # It also complains of names that cloud-init's own file no longer has.
+        served.append("eth0" in host.run("ifquery --list --allow=hotplug").stdout.split())
         served.append(host.run("ifquery eth0").rc == 0)
     assert served and all(served), served
 
