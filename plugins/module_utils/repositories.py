@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import edits
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -43,31 +43,32 @@ class Plan(NamedTuple):
     warnings: List[str]
 
 
-def parse(text: str) -> List[Tuple[str, bool]]:
-    """(section, switched on) of every repository of a .repo file, in order; without the key a repository is on."""
-    found: Dict[str, bool] = {}
+def _lines(text: str) -> Iterator[Tuple[str, str, Optional["re.Match[str]"]]]:
+    """Each line of a .repo file, the section that it stands in, and the match of _ENABLED where it is that key."""
     section = ""
     for line in text.split("\n"):
         header = _SECTION.match(line)
-        value = _ENABLED.match(line)
         if header is not None:
             section = header.group(1)
+        yield line, section, _ENABLED.match(line)
+
+
+def parse(text: str) -> List[Tuple[str, bool]]:
+    """(section, switched on) of every repository of a .repo file, in order; without the key a repository is on."""
+    found: Dict[str, bool] = {}
+    for _line, section, value in _lines(text):
+        if section:
             found.setdefault(section, True)
-        elif value is not None and section:
-            found[section] = value.group(2).lower() in _TRUE
+            if value is not None:
+                found[section] = value.group(2).lower() in _TRUE
     return list(found.items())
 
 
 def enable(text: str, wanted: str) -> str:
     """The text with the repository `wanted` switched on; all else as it was."""
     lines = []
-    section = ""
-    for line in text.split("\n"):
-        header = _SECTION.match(line)
-        value = _ENABLED.match(line)
-        if header is not None:
-            section = header.group(1)
-        elif value is not None and section == wanted and value.group(2).lower() not in _TRUE:
+    for line, section, value in _lines(text):
+        if value is not None and section == wanted and value.group(2).lower() not in _TRUE:
             line = value.group(1) + "1" + value.group(3)
         lines.append(line)
     return "\n".join(lines)
