@@ -8,7 +8,7 @@
 DOCUMENTATION = r"""
 module: azure_audit
 short_description: Tell which of Azure's rules for Linux images a system breaks, and why
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Looks at a Linux system, running or mounted, and judges it by every rule that Azure's documents, the Marketplace
     certification and Microsoft's own image tests lay on a guest.

@@ -8,7 +8,7 @@
 DOCUMENTATION = r"""
 module: azure_audit_report
 short_description: Show and write what azure_audit found on many hosts
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Takes the registered results of M(linuxvhd.azure.azure_audit) from all hosts of the play, prints a table (one line
     for every rule that is neither kept nor out of place, a summary line per host), and writes JSON, JUnit XML and one

@@ -16,7 +16,7 @@ description:
   - A repository that is configured is switched on in its file. One that comes with a subscription is asked for by
     C(subscription-manager) or C(SUSEConnect), where the system is registered; else a warning says what to do.
   - Registers nothing and adds no repository.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
 extends_documentation_fragment:

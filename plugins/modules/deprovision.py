@@ -7,7 +7,7 @@
 DOCUMENTATION = r"""
 module: deprovision
 short_description: Take the identity out of a Linux VM before its disk becomes an Azure image
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - The last, one-way step before a disk is captured. Removes SSH host keys, the provisioned account and accounts
     named, the state of the Azure agent and of cloud-init, leases, logs, histories, the machine id, seeds, caches and
