@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import edits
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -28,6 +28,7 @@ PUBLIC_CLOUD = "/etc/products.d/sle-module-public-cloud.prod"
 
 _SECTION = re.compile(r"^\[([^\]]+)\]\s*$")
 _ENABLED = re.compile(r"^(\s*enabled\s*[=:]\s*)(\S*)(.*)$", re.I)
+_SETTING = re.compile(r"^\s*([^=:#;\s][^=:]*)[=:](.*)$")
 _TRUE = ("1", "yes", "true", "on")
 
 #: Repositories beside the ones that are meant: debug information, sources, what is not free.
@@ -43,32 +44,46 @@ class Plan(NamedTuple):
     warnings: List[str]
 
 
-def _lines(text: str) -> Iterator[Tuple[str, str, Optional["re.Match[str]"]]]:
-    """Each line of a .repo file, the section that it stands in, and the match of _ENABLED where it is that key."""
+def settings(lines: Iterable[str]) -> Iterator[Tuple[str, str, str]]:
+    """(section, key in lower case, value) of each setting in a .repo file; a section's own line comes first, without
+    a key and a value."""
     section = ""
-    for line in text.split("\n"):
+    for line in lines:
         header = _SECTION.match(line)
         if header is not None:
             section = header.group(1)
-        yield line, section, _ENABLED.match(line)
+            yield section, "", ""
+            continue
+        setting = _SETTING.match(line)
+        if section and setting is not None:
+            yield section, setting.group(1).strip().lower(), setting.group(2).strip()
+
+
+def is_on(value: str) -> bool:
+    """Whether a switch of a .repo file is on; only its first word counts."""
+    words = value.lower().split()
+    return bool(words) and words[0] in _TRUE
 
 
 def parse(text: str) -> List[Tuple[str, bool]]:
     """(section, switched on) of every repository of a .repo file, in order; without the key a repository is on."""
     found: Dict[str, bool] = {}
-    for _line, section, value in _lines(text):
-        if section:
-            found.setdefault(section, True)
-            if value is not None:
-                found[section] = value.group(2).lower() in _TRUE
+    for section, key, value in settings(text.split("\n")):
+        found.setdefault(section, True)
+        if key == "enabled":
+            found[section] = is_on(value)
     return list(found.items())
 
 
 def enable(text: str, wanted: str) -> str:
     """The text with the repository `wanted` switched on; all else as it was."""
     lines = []
-    for line, section, value in _lines(text):
-        if value is not None and section == wanted and value.group(2).lower() not in _TRUE:
+    section = ""
+    for line in text.split("\n"):
+        header = _SECTION.match(line)
+        section = section if header is None else header.group(1)
+        value = _ENABLED.match(line)
+        if value is not None and section == wanted and not is_on(value.group(2)):
             line = value.group(1) + "1" + value.group(3)
         lines.append(line)
     return "\n".join(lines)

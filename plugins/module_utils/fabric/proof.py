@@ -570,11 +570,16 @@ class Proof:
             return
         self._event("bus_" + bus, "no disk found so far: attached as %s as well" % bus)
 
+    @property
+    def _patience(self) -> int:
+        """Seconds that a started guest may take for one step, such as answering a login."""
+        return 60 if self.accel == "kvm" else 120
+
     def inside(self, limit: float) -> None:
         """Log in with the key and collect the facts, all in one login; tries until `limit` seconds since power-on."""
         if self.client is None or self.process is None:
             raise AssertionError("client, process must be set by now")
-        wait = 60 if self.accel == "kvm" else 120
+        wait = self._patience
         self._wait_for_cloud_init(limit)
         since = self.seconds
         cut, denied = 0, 0.0
@@ -642,7 +647,7 @@ class Proof:
         if self.client is None or self.process is None or self.fabric is None:
             raise AssertionError("client, process, fabric must be set by now")
         before, resets = guest.first(self.facts, "boot_id"), self.resets
-        wait = 60 if self.accel == "kvm" else 120
+        wait = self._patience
         rooted = guest.first(self.facts, "sudo") == "root"
         if rooted:
             self._as_root(guest.SETTLE % {"wait": wait}, wait + 60)

@@ -10,6 +10,7 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Dict, Iterator, List, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import repositories as repository_files
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     Context,
     Line,
@@ -31,27 +32,18 @@ FIREWALL_AGENT = (2, 15)
 
 def repository_settings(context: Context, path: str) -> Iterator[Tuple[str, str, str]]:
     """(id, key, value) of each setting in a .repo file; an id's own line comes first, with an empty key."""
-    name = ""
-    for line in context.lines(path):
-        match = re.match(r"\[(.+)\]$", line.text)
-        if match:
-            name = match.group(1)
-            yield name, "", ""
-            continue
-        match = re.match(r"([^=\s][^=]*?)\s*=(.*)$", line.text)
-        if name and match:
-            yield name, match.group(1), match.group(2).strip()
+    return repository_files.settings(line.text for line in context.lines(path))
 
 
 def repositories(context: Context) -> Dict[str, Tuple[bool, str]]:
     """Repositories of yum, dnf and zypper: id to (enabled, file)."""
-    found = {}
+    found: Dict[str, Tuple[bool, str]] = {}
     for path in context.glob("/etc/yum.repos.d/*.repo", "/etc/zypp/repos.d/*.repo", "/etc/distro.repos.d/*.repo"):
         for name, key, value in repository_settings(context, path):
             if not key:
-                found[name] = (True, path)
+                found.setdefault(name, (True, path))
             elif key == "enabled":
-                found[name] = (value.lower() in ("1", "true", "yes", "on"), path)
+                found[name] = (repository_files.is_on(value), path)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import repositories
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import packages
+from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import Context
 from ansible_collections.linuxvhd.azure.plugins.modules import azure_repositories
 
 ORACLE = """\
@@ -169,3 +172,11 @@ def test_switching_on_touches_that_repository_alone(text: str, name: str) -> Non
     assert {key: on for key, on in before.items() if key != name} == {k: on for k, on in after.items() if k != name}
     assert after.get(name, True) is True
     assert repositories.enable(repositories.enable(text, name), name) == repositories.enable(text, name)
+
+
+@given(st.lists(LINES, max_size=12).map("\n".join))
+def test_the_audit_sees_what_is_switched_on(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write_tree(Path(folder), {**release("ol", "7.9"), "/etc/yum.repos.d/a.repo": text})
+        seen = packages.enabled_repositories(Context(Host(folder)))
+    assert seen == sorted(name for name, on in repositories.parse(text) if on)
