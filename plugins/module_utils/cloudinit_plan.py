@@ -21,12 +21,6 @@ LOGGING_EXTRA = cloudinit_conf.FOLDER + "/06-azure-logging.cfg"
 #: From this release on the packaged module order is right (CINIT-03).
 ORDER_FIXED = (23,)
 
-#: From this release on a datasource that is named alone is not asked whether it is there (override_ds_detect in
-#: cloudinit/sources/__init__.py). Elsewhere than on Azure cloud-init then tries for 20 minutes to reach Azure's
-#: services, and where it gets as far as reporting its failure for longer, all before the network is up: nobody can
-#: log in to the build machine after a restart.
-FORCES_ONLY = (23, 2)
-
 #: From this release on the network configuration that cloud-init makes up (apply_network_config: False) asks for DHCPv6
 #: too (generate_fallback_config in cloudinit/net/__init__.py). ifupdown waits for that answer without end: where no
 #: DHCPv6 server is, networking.service fails after five minutes, and cloud-init hangs in `ifup`.
@@ -42,12 +36,21 @@ network: {config: disabled}
 )
 
 ELSEWHERE_NAME = "azure-elsewhere.conf"
+#: Why cloud-init must know that it is not on Azure (read_runtime_config and _find_networking_config in
+#: cloudinit/stages.py, override_ds_detect in cloudinit/sources/__init__.py):
+#:
+#: - From 23.2 on a datasource that is named alone is not asked whether it is there. cloud-init tries for 20 minutes to
+#:   reach Azure's services, and where it gets as far as reporting its failure for longer, all before the network is up:
+#:   nobody can log in to the build machine after a restart.
+#: - Older ones find no datasource, and then write a network configuration that is tied to the build machine's card by
+#:   its address, over the one that prepare has left, at every start.
+#:
 #: Azure is recognised as cloud-init does it: chassis asset tag, or a seed. A tag that cannot be read counts as Azure,
 #: and on Azure nothing is written.
 ELSEWHERE_TEXT = (
     cloudinit_conf.HEADER
-    + """# cloud-init does not look for its only datasource before it waits for it, for 20 minutes and more and before
-# the network is up. So elsewhere than on Azure it is told that there is none, and to leave the network alone.
+    + """# Elsewhere than on Azure cloud-init waits for Azure's services before the network is up, or ties the network to this
+# machine's card. So there it is told that there is no datasource, and to leave the network alone.
 [Service]
 ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
  grep -q @TAG@ /sys/class/dmi/id/chassis_asset_tag || \
@@ -122,11 +125,11 @@ def _swap(host: Host, mount_point: str) -> List[edits.Change]:
 
 
 def _elsewhere(host: Host, installed: Tuple[int, ...]) -> List[edits.Change]:
-    """CINIT-02: the drop-in for the first of cloud-init's units that reads the configuration, where it is needed."""
+    """CINIT-02, NET-07: the drop-in for the first of cloud-init's units that reads the configuration."""
     single = units.state(host, "cloud-init-main.service") != "absent"
     changes: List[edits.Change] = []
     for name in ("cloud-init-main.service", "cloud-init-local.service"):
-        needed = installed >= FORCES_ONLY and (name == "cloud-init-main.service") == single
+        needed = bool(installed) and (name == "cloud-init-main.service") == single
         path = "/etc/systemd/system/%s.d/%s" % (name, ELSEWHERE_NAME)
         changes += edits.plan_file(host, path, ELSEWHERE_TEXT if needed else None)
     return changes

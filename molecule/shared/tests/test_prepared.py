@@ -225,9 +225,6 @@ def test_net_07_08_12_nothing_ties_the_network_to_this_card(host: Host) -> None:
         address = host.check_output(f"cat /sys/class/net/{card}/address")
         if address not in ("", "00:00:00:00:00:00"):
             found = set(host.run(f"grep -rliF {address} {folders}").stdout.split())
-            if PROVISIONER == "cloud-init":
-                # Written at every boot, for the machine that it runs on; deprovisioning takes it away (NET-07).
-                found.discard("/etc/udev/rules.d/70-persistent-net.rules")
             assert found == set(), card
 
 
