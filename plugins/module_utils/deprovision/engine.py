@@ -39,6 +39,10 @@ ROTATED = re.compile(
 #: systemd understands the word "uninitialized" in machine-id(5) from this version on.
 SYSTEMD_UNINITIALIZED = 247
 
+#: Names boot entries in place of the machine id, from this systemd on (kernel-install(8)).
+ENTRY_TOKEN = "/etc/kernel/entry-token"
+SYSTEMD_ENTRY_TOKEN = 251
+
 _HOST_KEY_UNIT_TEXT = """\
 [Unit]
 Description=Make the SSH host keys that this machine's image does not carry
@@ -427,6 +431,8 @@ def _edited(context: Context, item: Item, path: str) -> Optional[str]:
         return texts.initiator_name(text) if generate else None
     if item.action == "edit_fstab":
         return texts.fstab_without_cloudconfig(text)
+    if item.action == "edit_boot_entries":
+        return text if context.options.machine_id == "keep" else texts.without_machine_id(text)
     if item.action == "edit_hostname":
         return texts.hostname_text(text) if not _is_neutral_hostname(text) else text
     if item.action == "edit_sysconfig":
@@ -499,6 +505,25 @@ def systemd_version(host: Host) -> int:
             if match:
                 return int(match.group(1))
     return 0
+
+
+def entry_token(context: Context, item: Item) -> str:
+    """The machine id, where kernel-install(8) has named boot entries after it; "" where it will find them anyway.
+
+    Under a new id it would not find the kernels that are there, and never remove them. The file that names them
+    is known from systemd 251 on.
+    """
+    host = context.host
+    if context.options.machine_id == "keep" or host.exists(ENTRY_TOKEN) or systemd_version(host) < SYSTEMD_ENTRY_TOKEN:
+        return ""
+    name = host.read("/etc/machine-id", "").strip()
+    if not re.match(r"[0-9a-f]{32}$", name):
+        return ""
+    return name if any(os.path.basename(path).startswith(name + "-") for path in _expand(context, item)) else ""
+
+
+def _find_entry_token(context: Context, item: Item) -> List[Entry]:
+    return [Entry(item.id, "edit", "text", ENTRY_TOKEN, 0, 0)] if entry_token(context, item) else []
 
 
 def _find_machine_id(context: Context, item: Item) -> List[Entry]:
@@ -635,6 +660,7 @@ _FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
     "accounts": lambda context, item: _find_account_list(context, item, context.accounts),
     "connected_account": lambda context, item: _find_account_list(context, item, context.connected),
     "lock_root": _find_lock_root,
+    "entry_token": _find_entry_token,
     "machine_id": _find_machine_id,
     "resolv_conf": _find_resolv,
     "host_key_unit": _find_host_key_unit,
@@ -850,6 +876,8 @@ def _do(context: Context, item: Item, entry: Entry) -> None:
     host = context.host
     if entry.kind == "account":
         remove_account(host, entry.path)
+    elif item.action == "entry_token":
+        host.write(entry.path, entry_token(context, item) + "\n")
     elif item.action == "machine_id" and entry.path == "/etc/machine-id":
         wanted = machine_id_wanted(context)
         if wanted == b"" and host.is_file(entry.path):

@@ -202,6 +202,9 @@ def _home(names: Tuple[str, ...]) -> Tuple[str, ...]:
 
 _UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
+#: Of kernel-install(8), wherever the EFI system partition or the extended boot loader partition is mounted.
+BOOT_ENTRIES = ("/boot/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf", "/efi/loader/entries/*.conf")
+
 #: In the order in which they are done.
 ITEMS = (
     # -- main: repeatable, the way in stays open -----------------------------------------------------------------
@@ -534,6 +537,22 @@ ITEMS = (
     Item("mail_aliases", "ACC-02", "Mail aliases to removed accounts", COMMIT, "edit_aliases", ("/etc/aliases",)),
     Item("ssh_host_keys_return", "SSH-04", "Something makes host keys at the next boot", COMMIT, "host_key_unit"),
     Item("old_passwords", "ACC-02", "Old password hashes", COMMIT, "truncate", ("/etc/security/opasswd",)),
+    Item(
+        "entry_token",
+        "CLEAN-09",
+        "The name that boot entries already have, for kernels to come",
+        COMMIT,
+        "entry_token",
+        BOOT_ENTRIES,
+    ),
+    Item(
+        "boot_entries",
+        "CLEAN-09",
+        "The machine id in the arguments of boot entries",
+        COMMIT,
+        "edit_boot_entries",
+        BOOT_ENTRIES + ("/etc/kernel/cmdline",),
+    ),
     Item(
         "machine_id",
         "CLEAN-09",

@@ -33,6 +33,20 @@ def fstab_without_cloudconfig(text: str) -> str:
     return "".join(kept)
 
 
+def without_machine_id(text: str) -> str:
+    """A boot entry, or /etc/kernel/cmdline, without systemd.machine_id=, which would be the id of every new machine.
+
+    kernel-install(8) adds it to the entries that it names after the machine id.
+    """
+    lines = []
+    for line in text.splitlines(True):
+        if not line.lstrip().startswith("#"):
+            line = re.sub(r"[ \t]+systemd\.machine[_-]id=\S*", "", line)
+            line = re.sub(r"^systemd\.machine[_-]id=\S*[ \t]*", "", line)
+        lines.append(line)
+    return "".join(lines)
+
+
 def initiator_name(text: str) -> str:
     """initiatorname.iscsi of Debian: its start script replaces this line by a name of the machine's own."""
     wanted = "GenerateName=yes\n"

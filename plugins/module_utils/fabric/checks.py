@@ -263,6 +263,10 @@ def _machine_id(evidence: Evidence) -> Check:
         return _check("machine_id", title, "CLEAN-09", None, "the system has no /etc/machine-id")
     if not re.match(r"^[0-9a-f]{32}$", value):
         return _check("machine_id", title, "CLEAN-09", False, "/etc/machine-id says %r" % value[:40])
+    if re.search(r"(^|\s)systemd\.machine[_-]id=", guest.first(evidence.facts, "cmdline")):
+        return _check(
+            "machine_id", title, "CLEAN-09", False, "%s comes from the boot entry: every new VM would have it" % value
+        )
     age = _born(evidence.facts).get("/etc/machine-id")
     if age is None:
         return _check("machine_id", title, "CLEAN-09", None, "%s, of unknown age" % value)

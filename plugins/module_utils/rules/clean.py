@@ -14,6 +14,8 @@ import os
 import stat as stat_module
 from typing import List
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     CannotLook,
     Context,
@@ -178,12 +180,20 @@ def logs(context: Context) -> Outcome:
 
 @CHECKS("CLEAN-09")
 def machine_id(context: Context) -> Outcome:
-    """/etc/machine-id: empty or the word uninitialized; /var/lib/dbus/machine-id absent or a link."""
+    """/etc/machine-id: empty or the word uninitialized; /var/lib/dbus/machine-id absent or a link; no boot entry that
+    brings an id."""
     text = (context.text("/etc/machine-id") or "").strip()
     found = ["/etc/machine-id is set"] if text and text != "uninitialized" else []
     path = "/var/lib/dbus/machine-id"
     if context.exists(path, follow=False) and not context.host.is_link(path) and context.size(path):
         found.append(path + " is set")
+    try:
+        entries = context.entries
+    except AzurePrepError:
+        entries = []  # no loader that we know, which other rules say
+    for name, arguments in entries:
+        if any(cmdline.key_of(argument) == "systemd.machine_id" for argument in arguments):
+            found.append("systemd.machine_id in the boot entry %s" % name)
     return _gone(context, found, "no machine id")
 
 

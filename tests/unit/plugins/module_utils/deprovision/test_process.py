@@ -336,6 +336,49 @@ def test_machine_id_uninitialized_needs_a_systemd_that_knows_it(make_host: MakeH
     assert host.read("/etc/machine-id") == ""
 
 
+IDENTITY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_boot_entries_give_no_machine_its_id_and_keep_their_name(make_host: MakeHost, kept: bool) -> None:
+    path = "/boot/efi/loader/entries/%s-6.12.conf" % IDENTITY
+    entry = "title Debian\nmachine-id %s\noptions root=UUID=1 ro%s quiet\nlinux /%s/6.12/linux\n"
+    files = {
+        "/etc/machine-id": IDENTITY + "\n",
+        "/usr/lib/systemd/libsystemd-shared-257.so": "",
+        "/etc/kernel/cmdline": "systemd.machine_id=%s root=UUID=1 ro systemd.machine-id=a\n" % IDENTITY,
+        path: entry % (IDENTITY, " systemd.machine_id=" + IDENTITY, IDENTITY),
+    }
+    host = make_host(files)
+    for _run in range(2):
+        run(host, Options(machine_id="keep" if kept else "empty"))
+        assert host.read(path) == (files[path] if kept else entry % (IDENTITY, "", IDENTITY))
+        assert host.read("/etc/kernel/cmdline") == (files["/etc/kernel/cmdline"] if kept else "root=UUID=1 ro\n")
+        assert host.read("/etc/kernel/entry-token", "") == ("" if kept else IDENTITY + "\n")
+        assert host.read("/etc/machine-id") == (files["/etc/machine-id"] if kept else "")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"/usr/lib/systemd/libsystemd-shared-257.so": None, "/usr/lib/systemd/libsystemd-shared-247.so": ""},
+        {"/etc/kernel/entry-token": "debian\n"},
+        {"/etc/machine-id": "uninitialized\n"},
+        {"/etc/machine-id": "fedcba9876543210fedcba9876543210\n"},
+    ],
+)
+def test_entries_that_need_no_name(make_host: MakeHost, change: dict[str, str | None]) -> None:
+    files: dict[str, str | None] = {
+        "/etc/machine-id": IDENTITY + "\n",
+        "/usr/lib/systemd/libsystemd-shared-257.so": "",
+        "/boot/loader/entries/%s-6.12.conf" % IDENTITY: "linux /vmlinuz\noptions ro\n",
+        **change,
+    }
+    host = make_host({path: text for path, text in files.items() if text is not None})
+    run(host)
+    assert host.read("/etc/kernel/entry-token", "") == (change.get("/etc/kernel/entry-token") or "")
+
+
 def test_host_keys_that_nobody_would_make_get_a_unit(make_host: MakeHost) -> None:
     host = make_host(
         {"/usr/sbin/sshd": "", "/usr/bin/ssh-keygen": "", "/etc/ssh/ssh_host_rsa_key": "k", "/etc/systemd/system/x": ""}

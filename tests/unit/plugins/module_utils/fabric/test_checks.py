@@ -109,6 +109,7 @@ BROKEN = [
     ("host_keys", evidence(FACTS.replace("1700000050", "1600000000"))),
     ("machine_id", evidence(FACTS.replace("1700000030", "1600000000"))),
     ("machine_id", evidence(FACTS.replace("577a1a31ba074b6ea2e8097d4e5db4df", "uninitialized"))),
+    ("machine_id", evidence(FACTS.replace("@@end", "@@cmdline\nroot=UUID=1 systemd.machine_id=577a1a31ba074b\n@@end"))),
     ("password", evidence(offered="publickey,password")),
     ("password", evidence(options=proof.Options("x", password="p"), password_login=guest.Login(False, "", "denied"))),
     ("units", evidence(FACTS.replace("@@failed\n", "@@failed\nnginx.service loaded failed failed web\n"))),

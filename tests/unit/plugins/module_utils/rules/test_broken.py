@@ -213,6 +213,7 @@ BROKEN: list[Case] = [
     case("CLEAN-08", "debian", {"/var/log/auth.log.1": "x\n"}, phase="captured"),
     case("CLEAN-08", "debian", {"/var/log/audit/audit.log": "x\n"}, phase="captured"),
     case("CLEAN-09", "debian", {"/var/lib/dbus/machine-id": "0123456789abcdef0123456789abcdef\n"}, phase="captured"),
+    case("CLEAN-09", "debian", {"/boot/grub/grub.cfg": grub_cfg(ARGUMENTS + " systemd.machine-id=0123")}, phase="captured"),
     case("CLEAN-13", "debian", {"/etc/shadow-": "root:$6$x$y:1::::::\n"}, phase="captured"),
     case("NVME-08", "debian", {"/etc/udev/rules.d/66-azure-storage.rules": "-> /dev/null"}),
     case("NOAGENT-04", "agentless", {"/usr/lib/systemd/system/azure-provisioning.service": "[Unit]\nWants=network-online.target\nAfter=network-online.target\n[Service]\nExecStart=/usr/local/sbin/azure-provisioning\n[Install]\nWantedBy=multi-user.target\n"}),
