@@ -37,10 +37,10 @@ def sentences(context: Context) -> List[str]:
 
 
 def _words(context: Context) -> List[str]:
-    words = [account.name for account in context.removed_accounts]
-    release = context.host.os_release()
-    words += [name for name in context.hostnames if name.lower() not in (release.id, "linux")]
-    return [word for word in words if len(word) > 2]
+    """Names of people and of the machine; not the distribution's, which cloud-init's default account has too."""
+    words = [account.name for account in context.removed_accounts] + list(context.hostnames)
+    everywhere = (context.host.os_release().id, "linux")
+    return [word for word in words if len(word) > 2 and word.lower() not in everywhere]
 
 
 def look_over(context: Context) -> Iterator[str]:

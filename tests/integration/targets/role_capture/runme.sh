@@ -22,11 +22,14 @@ if ! unshare --mount --map-root-user true 2>/dev/null; then
 fi
 
 export FAKE_GUEST=$work/guest FAKE_KVM=$work/kvm
-mkdir -p "$FAKE_GUEST/bin" "$FAKE_KVM"
+mkdir -p "$FAKE_GUEST/bin" "$FAKE_GUEST/python" "$FAKE_KVM" "$work/guest-only"
 echo 11111111-2222-3333-4444-555555555555 > "$FAKE_GUEST/boot_id"
 # systemctl poweroff of the fake guest: the holder of the disk ends.
 printf '#!/bin/sh\nkill "$(cat %s/holder.pid)"\n' "$FAKE_GUEST" > "$FAKE_GUEST/bin/systemctl"
 chmod +x "$FAKE_GUEST/bin/systemctl"
+# Only the guest has this Python, as Debian 13 alone has python3.13.
+printf '#!/bin/sh\nexec %s "$@"\n' "$(command -v python3)" > "$FAKE_GUEST/python/python3.99"
+chmod +x "$FAKE_GUEST/python/python3.99"
 cat > "$work/inventory.yml" <<INVENTORY
 all:
   hosts:
@@ -36,7 +39,7 @@ all:
       ansible_ssh_transfer_method: piped
       ansible_pipelining: true
       ansible_remote_tmp: "$work/guest/tmp"
-      ansible_python_interpreter: "$(command -v python3)"
+      ansible_python_interpreter: "$work/guest-only/python3.99"
     kvm1:
       ansible_host: 127.0.0.1
       ansible_ssh_executable: "$here/files/fake-ssh-kvm"
