@@ -35,6 +35,8 @@ from guests.errors import GuestError
 SECTOR = 512
 #: Where the first partition begins: 2048 sectors, as every partitioner has done for years.
 FIRST_MIB = 1
+#: Of a guest on LVM.
+BOOT_MIB = 256
 #: Suites that have no updates and security archives.
 ROLLING = ("forky", "sid", "testing", "unstable")
 
@@ -229,6 +231,7 @@ def install(definition: Definition, work: Path, log: Path, key: str, password: s
         "GUEST_ROOT_PART": "2" if uefi else "1",
         "GUEST_SWAP_PART": "3" if uefi else "5",
         "GUEST_SWAP_UUID": swap_uuid,
+        "GUEST_SWAP_MIB": str(definition.swap_mib),
         "GUEST_CMDLINE": definition.cmdline,
         "GUEST_INITRAMFS": definition.initramfs,
         "GUEST_APT_CONF": apt_settings(),
@@ -256,8 +259,11 @@ def write_disk(definition: Definition, root: Path, disk: Path, log: Path, swap_u
     run(["sfdisk", "--quiet", str(disk)], log, stdin=sfdisk_script(definition, plan), env=env)
     # Features that GRUB before 2.12 cannot read are switched off whatever this machine's mke2fs.conf says.
     offset = plan["root_start"] * MIB
+    without = "^metadata_csum_seed,^orphan_file"
+    if definition.loader == "grub-legacy":
+        without += ",^64bit,^metadata_csum"
     run(
-        ["mkfs.ext4", "-q", "-F", "-L", "root", "-O", "^metadata_csum_seed,^orphan_file", "-E", f"offset={offset}"]
+        ["mkfs.ext4", "-q", "-F", "-L", "root", "-O", without, "-E", f"offset={offset}"]
         + ["-d", str(root), str(disk), f"{definition.root_mib * 1024}k"],
         log,
         env=env,
@@ -273,6 +279,20 @@ def write_disk(definition: Definition, root: Path, disk: Path, log: Path, swap_u
         run([*argv, str(piece)], log, env=env)
         copy_sparse(piece, disk, plan[place] * MIB)
         piece.unlink()
+
+
+def write_lvm_disk(definition: Definition, disk: Path, log: Path) -> None:
+    """A disk with room for /boot and for a volume group, to which layout-lvm.sh moves the installed system."""
+    sectors = MIB // SECTOR
+    boot, volumes = BOOT_MIB * sectors, (definition.root_mib + definition.swap_mib) * sectors
+    first = FIRST_MIB * sectors
+    with disk.open("wb") as handle:
+        handle.truncate((first + boot + volumes) * SECTOR + MIB + definition.odd_bytes)
+    script = (
+        f"label: dos\nstart={first}, size={boot}, type=83, bootable\nstart={first + boot}, size={volumes}, type=8e\n"
+    )
+    env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    run(["sfdisk", "--quiet", str(disk)], log, stdin=script, env=env)
 
 
 def copy_sparse(source: Path, target: Path, offset: int) -> None:
@@ -299,7 +319,7 @@ def finish(definition: Definition, root: Path, work: Path) -> None:
         variables = work / "vars.fd"
         shutil.copyfile(template, variables)
     chosen = accel.choose(os.environ.get("GUESTS_ACCEL", "auto"))
-    root_part = 2 if definition.firmware == "uefi" else 1
+    root_device = "vda2" if definition.firmware == "uefi" else "vdb1" if definition.lvm else "vda1"
     machine = qemu.Machine(
         disk=work / "disk.raw",
         disk_format="raw",
@@ -309,9 +329,10 @@ def finish(definition: Definition, root: Path, work: Path) -> None:
         firmware=definition.firmware,
         ovmf_code=code,
         ovmf_vars=variables,
+        seed=work / "installed.raw" if definition.lvm else None,
         kernel=kernel,
         initrd=initrd,
-        append=f"root=/dev/vda{root_part} ro console=ttyS0 panic=-1 net.ifnames=0 init=/finish-installation",
+        append=f"root=/dev/{root_device} ro console=ttyS0 panic=-1 net.ifnames=0 init=/finish-installation",
     )
     process = launch.spawn(qemu.arguments(machine), work / "finish.qemu.log")
     try:
@@ -346,6 +367,9 @@ def build(definition: Definition, *, rebuild: bool = False) -> Path:
             installed = time.monotonic()
             say(f"{definition.name}: packages took {installed - started:.0f} s; writing the disk")
             write_disk(definition, root, work / "disk.raw", log, swap_uuid)
+            if definition.lvm:
+                (work / "disk.raw").rename(work / "installed.raw")
+                write_lvm_disk(definition, work / "disk.raw", log)
             written = time.monotonic()
             say(
                 f"{definition.name}: disk took {written - installed:.0f} s; finishing boot (log: {work / 'finish.log'})"
@@ -356,6 +380,7 @@ def build(definition: Definition, *, rebuild: bool = False) -> Path:
                 f"{definition.name}: finishing boot took {done - written:.0f} s, the whole build {done - started:.0f} s"
             )
             shutil.rmtree(root)
+            (work / "installed.raw").unlink(missing_ok=True)
             about = {**definition._asdict(), "user": USER, "password": password, "generation": definition.generation}
             about["seconds"] = {"packages": installed - started, "disk": written - installed, "finish": done - written}
             (work / "guest.json").write_text(json.dumps(about, indent=2) + "\n")

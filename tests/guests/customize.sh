@@ -135,7 +135,9 @@ mkdir -p "$root/media/cdrom0" "$root/boot/efi"
 [ "$GUEST_FIRMWARE" = uefi ] || rmdir "$root/boot/efi"
 
 # --- boot loader and initramfs, as the installer's "targeted" choice and partitioner leave them
-sed -i "s/^GRUB_CMDLINE_LINUX_DEFAULT=.*/GRUB_CMDLINE_LINUX_DEFAULT=\"$GUEST_CMDLINE\"/" "$root/etc/default/grub"
+if [ -e "$root/etc/default/grub" ]; then
+    sed -i "s/^GRUB_CMDLINE_LINUX_DEFAULT=.*/GRUB_CMDLINE_LINUX_DEFAULT=\"$GUEST_CMDLINE\"/" "$root/etc/default/grub"
+fi
 if [ "$GUEST_FIRMWARE" = bios ]; then
     echo "grub-pc grub-pc/install_devices multiselect /dev/vda" | run debconf-set-selections
 fi

@@ -71,10 +71,16 @@ OFFERED_PACKAGES = (
     "waagent",
 )
 
-FIRMWARE_PACKAGES = {
-    "bios": ("grub-pc",),
-    "uefi": ("grub-efi-amd64", "grub-efi-amd64-signed", "shim-signed", "efibootmgr", "dosfstools"),
+LOADER_PACKAGES = {
+    "grub-pc": ("grub-pc",),
+    "grub-efi": ("grub-efi-amd64", "grub-efi-amd64-signed", "shim-signed", "efibootmgr", "dosfstools"),
+    "grub-legacy": ("grub-legacy",),
+    "systemd-boot": ("systemd-boot", "efibootmgr", "dosfstools"),
 }
+#: What starts a guest where it is not the GRUB 2 of its firmware.
+LOADERS = {"debian12-grub-legacy": "grub-legacy", "debian13-systemd-boot": "systemd-boot"}
+#: Guests whose root and swap are logical volumes (BIOS; root_mib and swap_mib together are the volume group).
+ON_LVM = ("debian12-lvm",)
 INITRAMFS_PACKAGES = {"initramfs-tools": ("initramfs-tools",), "dracut": ("dracut",)}
 NETWORK_PACKAGES = {
     "ifupdown": ("ifupdown", "isc-dhcp-client"),
@@ -85,7 +91,12 @@ NETWORK_PACKAGES = {
 
 
 #: Further scripts behind customize.sh, by guest: a layout that another distribution has.
-LAYOUTS = {"debian12-dracut": ("layout-el.sh",)}
+LAYOUTS = {
+    "debian12-dracut": ("layout-el.sh",),
+    "debian12-grub-legacy": ("layout-grub-legacy.sh",),
+    "debian12-lvm": ("layout-lvm.sh",),
+    "debian13-systemd-boot": ("layout-systemd-boot.sh",),
+}
 
 
 class Definition(NamedTuple):
@@ -115,6 +126,16 @@ class Definition(NamedTuple):
         return "enp0s3" if self.firmware == "uefi" else "ens3"
 
     @property
+    def loader(self) -> str:
+        """Which boot loader starts it."""
+        return LOADERS.get(self.name, "grub-efi" if self.firmware == "uefi" else "grub-pc")
+
+    @property
+    def lvm(self) -> bool:
+        """Whether root and swap are logical volumes."""
+        return self.name in ON_LVM
+
+    @property
     def scripts(self) -> tuple[str, ...]:
         """Scripts that make a new system this guest, in the order in which they run on its root directory."""
         return ("customize.sh", *LAYOUTS.get(self.name, ()))
@@ -131,7 +152,7 @@ class Definition(NamedTuple):
             {
                 "linux-image-amd64",
                 *BASE_PACKAGES,
-                *FIRMWARE_PACKAGES[self.firmware],
+                *LOADER_PACKAGES[self.loader],
                 *INITRAMFS_PACKAGES[self.initramfs],
                 *network,
                 *self.packages,
@@ -151,6 +172,18 @@ GUESTS = {
         Definition("debian13-networkd", "trixie", network="networkd", cmdline="quiet"),
         Definition("debian13-netplan", "trixie", firmware="uefi", network="netplan", cmdline="quiet"),
         Definition("debian13-dracut", "trixie", firmware="uefi", initramfs="dracut", cmdline="quiet"),
+        # Other loaders. The kernels lie on the EFI system partition of the first.
+        Definition(
+            "debian13-systemd-boot",
+            "trixie",
+            firmware="uefi",
+            network="networkd",
+            fstab="label",
+            cmdline="quiet splash",
+            esp_mib=512,
+        ),
+        Definition("debian12-grub-legacy", "bookworm", fstab="label"),
+        Definition("debian12-lvm", "bookworm", packages=("lvm2",)),
         # Both provisioners on board, as an image has them that somebody prepared and went on using.
         Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
         Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),

@@ -179,8 +179,9 @@ def test_boot_03_04_06_arguments(cmdline: list[str]) -> None:
     assert [word for word in cmdline if word.startswith("root=UUID=")]
 
 
-def test_boot_10_grub_draws_its_menu_on_the_serial_port(console: str) -> None:
-    assert "GNU GRUB" in console
+def test_boot_10_the_loader_draws_its_menu_on_the_serial_port(host: Host, console: str) -> None:
+    # systemd-boot shows its menu where the firmware has its console.
+    assert ("Boot in" if host.run("bootctl is-installed").rc == 0 else "GNU GRUB") in console
 
 
 def test_boot_01_messages_and_a_login_prompt_on_the_serial_port(console: str) -> None:
@@ -329,7 +330,7 @@ def test_time_01_a_clock_is_kept_and_chrony_runs_without_hyper_v(host: Host) -> 
 def test_what_was_written_can_be_read_by_who_has_to(host: Host) -> None:
     """systemd-networkd, for one, does not run as root; the administrator's umask may be 077."""
     places = "/etc/fstab /etc/default/grub /etc/modprobe.d /etc/udev/rules.d /etc/systemd/system /etc/systemd/network"
-    assert host.check_output(f"find {places} ! -type l ! -perm -o=r") == ""
+    assert host.run(f"find {places} ! -type l ! -perm -o=r").stdout == ""
 
 
 def test_nothing_failed_at_boot(host: Host) -> None:
