@@ -35,8 +35,8 @@ from guests.errors import GuestError
 SECTOR = 512
 #: Where the first partition begins: 2048 sectors, as every partitioner has done for years.
 FIRST_MIB = 1
-#: Of a guest on LVM.
-BOOT_MIB = 256
+#: Of a guest on LVM: its /boot, and what LVM needs for itself.
+BOOT_MIB, LVM_MIB = 256, 8
 #: Suites that have no updates and security archives.
 ROLLING = ("forky", "sid", "testing", "unstable")
 
@@ -231,6 +231,7 @@ def install(definition: Definition, work: Path, log: Path, key: str, password: s
         "GUEST_ROOT_PART": "2" if uefi else "1",
         "GUEST_SWAP_PART": "3" if uefi else "5",
         "GUEST_SWAP_UUID": swap_uuid,
+        "GUEST_ROOT_MIB": str(definition.root_mib),
         "GUEST_SWAP_MIB": str(definition.swap_mib),
         "GUEST_CMDLINE": definition.cmdline,
         "GUEST_INITRAMFS": definition.initramfs,
@@ -284,7 +285,7 @@ def write_disk(definition: Definition, root: Path, disk: Path, log: Path, swap_u
 def write_lvm_disk(definition: Definition, disk: Path, log: Path) -> None:
     """A disk with room for /boot and for a volume group, to which layout-lvm.sh moves the installed system."""
     sectors = MIB // SECTOR
-    boot, volumes = BOOT_MIB * sectors, (definition.root_mib + definition.swap_mib) * sectors
+    boot, volumes = BOOT_MIB * sectors, (definition.root_mib + definition.swap_mib + LVM_MIB) * sectors
     first = FIRST_MIB * sectors
     with disk.open("wb") as handle:
         handle.truncate((first + boot + volumes) * SECTOR + MIB + definition.odd_bytes)

@@ -30,12 +30,13 @@ finish() {
     echo "step: volumes"
     pvcreate --config "$config" /dev/vda2 && vgcreate --config "$config" vg0 /dev/vda2 &&
         lvcreate --config "$config" --yes --size "${swap_mib}M" --name swap vg0 &&
-        lvcreate --config "$config" --yes --extents 100%FREE --name root vg0 || return 1
-    mkfs.ext4 -q -L boot /dev/vda1 && mkfs.ext4 -q -L root /dev/mapper/vg0-root && mkswap /dev/mapper/vg0-swap &&
-        mount /dev/mapper/vg0-root /target && mkdir /target/boot && mount /dev/vda1 /target/boot || return 1
+        lvcreate --config "$config" --yes --size "${root_mib}M" --name root vg0 || return 1
     echo "step: copy"
-    tar --one-file-system -C / -cf - --exclude=./target . | tar -C /target -xpf - || return 1
-    mkdir -p /target/target && rmdir /target/target
+    mkfs.ext4 -q -L boot /dev/vda1 && mkswap /dev/mapper/vg0-swap &&
+        dd if=/dev/vdb1 of=/dev/mapper/vg0-root bs=4M conv=sparse && mount /dev/mapper/vg0-root /target &&
+        mount /dev/vda1 /target/tmp && cp -a /target/boot/. /target/tmp/ && umount /target/tmp &&
+        find /target/boot -mindepth 1 -delete && mount /dev/vda1 /target/boot || return 1
+    rmdir /target/target
     for place in proc sys dev run tmp; do mount --rbind "/$place" "/target/$place" || return 1; done
     echo "step: boot loader"
     chroot /target grub-install --target=i386-pc /dev/vda &&
@@ -52,5 +53,5 @@ echo 1 >/proc/sys/kernel/sysrq
 echo o >/proc/sysrq-trigger
 sleep 60
 END
-sed -i "s/^config=/swap_mib=$GUEST_SWAP_MIB\nconfig=/" "$root/finish-installation"
+sed -i "s/^config=/root_mib=$GUEST_ROOT_MIB\nswap_mib=$GUEST_SWAP_MIB\nconfig=/" "$root/finish-installation"
 chmod 0755 "$root/finish-installation"
