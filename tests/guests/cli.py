@@ -29,7 +29,6 @@ def inventory_of(states: dict[str, dict[str, Any]], become: bool = False) -> dic
             "ansible_user": state["user"],
             "ansible_ssh_private_key_file": state["private_key"],
             "ansible_ssh_common_args": SSH_ARGS,
-            "ansible_python_interpreter": "/usr/bin/python3",
             # An emulated machine on a busy one takes its time until sudo runs.
             "ansible_timeout": 60,
             "guest_directory": state["directory"],

@@ -58,6 +58,8 @@ def test_packages_follow_the_definition() -> None:
     dracut = definitions.find("debian12-dracut").all_packages()
     assert "dracut" in dracut
     assert "initramfs-tools" not in dracut
+    assert not [name for name in definitions.find("debian13-systemd-boot").all_packages() if name.startswith("grub")]
+    assert "grub-pc" not in definitions.find("debian12-grub-legacy").all_packages()
     old = Definition("x", "bullseye", network="networkd").all_packages()
     assert "systemd-resolved" not in old
 
