@@ -49,8 +49,8 @@ ELSEWHERE_NAME = "azure-elsewhere.conf"
 #: and on Azure nothing is written.
 ELSEWHERE_TEXT = (
     cloudinit_conf.HEADER
-    + """# Elsewhere than on Azure cloud-init waits for Azure's services before the network is up, or ties the network to this
-# machine's card. So there it is told that there is no datasource, and to leave the network alone.
+    + """# Elsewhere than on Azure cloud-init waits for Azure's services before the network is up, or ties the network
+# to this machine's card. So there it is told that there is no datasource, and to leave the network alone.
 [Service]
 ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
  grep -q @TAG@ /sys/class/dmi/id/chassis_asset_tag || \
