@@ -219,6 +219,9 @@ def _foreign(story: Story) -> List[str]:
     return [source for source in story.traffic.sources if not source.startswith(("160.", "169.254."))]
 
 
+UDF = "The provisioning medium could not be mounted: the udf file system is not available (blacklisted?)."
+
+
 def _refused(story: Story) -> Optional[Diagnosis]:
     refused = [entry for entry in story.entries if entry.report is not None and not entry.report.accepted]
     accepted = [entry for entry in story.entries if entry.report is not None and entry.report.accepted]
@@ -236,15 +239,14 @@ def _reported(story: Story) -> Optional[Diagnosis]:
     for entry in story.entries:
         report = entry.report
         if report is not None and report.accepted and report.substatus == "ProvisioningFailed":
+            when = "health report at %.1f s" % entry.seconds
+            words = report.description.strip().rstrip(".")[:400]
+            said = "The guest itself reported that provisioning failed: %s." % words
+            if story.medium_read and re.search(r"mount\b.*(dvd|udf|cdrom)", words, re.IGNORECASE | re.DOTALL):
+                return Diagnosis("udf", "KERN-06", UDF + " " + said, when)
             rules = (("cloud-init appears to be", "AGENT-04"), ("udf|dvd|ovf|mount", "KERN-06"), ("DHCP", "NET-01"))
-            rule = next((rule for words, rule in rules if re.search(words, report.description, re.IGNORECASE)), "")
-            return Diagnosis(
-                "provisioning_failed",
-                rule,
-                "The guest itself reported that provisioning failed: %s."
-                % report.description.strip().rstrip(".")[:400],
-                "health report at %.1f s" % entry.seconds,
-            )
+            rule = next((rule for sign, rule in rules if re.search(sign, words, re.IGNORECASE)), "")
+            return Diagnosis("provisioning_failed", rule, said, when)
     return None
 
 
@@ -328,7 +330,7 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
         return Diagnosis(
             "udf",
             "KERN-06",
-            "The provisioning medium could not be mounted: the udf file system is not available (blacklisted?).",
+            UDF,
             _line(story, "udf", "dvd_failed", "no_media", "agent_waits"),
         )
     if up and not story.entries:

@@ -149,6 +149,7 @@ CASES = [
     ("switched itself off", story(KERNEL + DISK + ROOT + INIT, outcome="ended"), ("powered_off", "")),
     ("report refused", story(BOOTED, UP, entries=[entry("goal_state"), refused()]), ("report_refused", "NOAGENT-04")),
     ("reported as failed", story(BOOTED, UP, entries=[failed()]), ("provisioning_failed", "KERN-06")),
+    ("reported, and read", story(BOOTED, UP, entries=[failed()], medium_read=4096), ("udf", "KERN-06")),
     (
         "fixed address",
         story(BOOTED, pcap.Traffic(3, (), None, ("192.168.7.5",), ())),
