@@ -254,6 +254,8 @@ def _network(story: Story) -> Optional[Diagnosis]:
     traffic = story.traffic
     if story.entries or "ack" in traffic.dhcp or "cloud_init_disabled" in story.seen:
         return None
+    if "agent_waits" in story.seen and "cloud_init" not in story.seen:
+        return None  # cloud-init would have configured the network too
     if not ("init" in story.seen or "login" in story.seen or story.disk_written or traffic.packets):
         return None
     foreign = _foreign(story)

@@ -79,6 +79,21 @@ CASES = [
         ("agent_waits_for_cloud_init", "AGENT-04"),
     ),
     (
+        "the same, and cloud-init was to configure the network",
+        story(
+            BOOTED + "INFO Daemon Waiting for cloud-init to copy ovf-env.xml to /x\nINFO cloud-init is enabled: True\n"
+        ),
+        ("agent_waits_for_cloud_init", "AGENT-04"),
+    ),
+    (
+        "no network, though cloud-init runs",
+        story(
+            BOOTED
+            + "Cloud-init v. 22.4.2 running 'init-local'\nINFO Daemon Waiting for cloud-init to copy ovf-env.xml\n"
+        ),
+        ("no_dhcp", "NET-01"),
+    ),
+    (
         "nothing to boot: made for the other generation",
         story(
             "",
