@@ -15,6 +15,7 @@ import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 #: Key=value, as the agent reads it: it splits at the first "=" and strips both sides.
 _LINE = re.compile(r"^(\s*)([A-Za-z][\w.]*)(\s*=\s*)(.*?)(\s*)$", re.S)
@@ -99,6 +100,35 @@ DEAD: Dict[str, str] = {
 }
 
 _BOOLEANS = {"y": "y", "yes": "y", "true": "y", "on": "y", "n": "n", "no": "n", "false": "n", "off": "n"}
+
+
+#: Where the agent's own code reads the names of network cards.
+_OSUTIL = (
+    "/usr/lib/python3*/dist-packages/azurelinuxagent/common/osutil/default.py",
+    "/usr/lib/python3*/site-packages/azurelinuxagent/common/osutil/default.py",
+)
+#: array.tostring() is gone from this Python on ("What's New In Python 3.9", Removed).
+_NO_TOSTRING = (3, 9)
+
+
+def cannot_provision(host: Host) -> str:
+    """Why the installed agent fails when it provisions, "" where nothing is known against it.
+
+    Agent 2.2.47, which Debian 11 has, calls array.tostring() to publish the host name. Under Python 3.9 that ends its
+    daemon, again and again, before the VM is ever reported ready. Where cloud-init provisions it does not come to that.
+    """
+    python = re.search(
+        r"python(\d+)\.(\d+)$", host.resolve("/usr/bin/python3") if host.exists("/usr/bin/python3") else ""
+    )
+    if python is None or (int(python.group(1)), int(python.group(2))) < _NO_TOSTRING:
+        return ""
+    for pattern in _OSUTIL:
+        for path in host.glob(pattern):
+            if ".tostring()" in host.read(path, ""):
+                return "the installed agent is too old for Python %s.%s: it fails as soon as it sets the host name" % (
+                    python.groups()
+                )
+    return ""
 
 
 class Setting(NamedTuple):

@@ -143,6 +143,11 @@ def doubts(text: str, host: Host) -> List[str]:
     enabled = units.cloud_init_enabled(host)
     agent = values.get("Provisioning.Agent", "auto")
     if waagent_conf.provisions(text, enabled):
+        reason = waagent_conf.cannot_provision(host)
+        if reason:
+            found.append(
+                "The agent is to provision, but %s. Install a newer agent, or let cloud-init provision." % reason
+            )
         if enabled:
             found.append(
                 "The agent (Provisioning.Agent=%s) and cloud-init would both provision; set the provisioner to "

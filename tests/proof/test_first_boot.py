@@ -36,7 +36,6 @@ needs_image = pytest.mark.skipif(not IMAGE, reason="AZURE_PROOF_IMAGE names no i
 #: How each image made by other means is proven: its name, the generation, who reports ready, more options.
 GOOD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("debian11-both", "1", "cloud-init", {}),
-    ("debian11-waagent", "2", "waagent", {}),
     ("debian12-cloud-init", "2", "cloud-init", {"password": "Pr00f-of-passw0rd"}),
     ("debian12-waagent", "1", "waagent", {"password": "Pr00f-of-passw0rd", "certificates": True}),
     ("debian12-agentless", "1", "agentless", {}),

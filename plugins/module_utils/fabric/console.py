@@ -91,6 +91,8 @@ FATAL = (
 
 #: Other signs that a diagnosis uses.
 HINTS = (
+    _sign("agent_error", r"^(?:Attribute|Import|ModuleNotFound|Name|Syntax|Type)Error: "),
+    _sign("agent_crash", r"\bDaemon ended with exception\b"),
     _sign("cloud_init_disabled", r"[Cc]ommand line:.*\bcloud-init=disabled\b"),
     _sign("datasource", r"Datasource DataSource\w+"),
     _sign("no_media", r"Unable to find provisioning media"),

@@ -367,6 +367,15 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             last.seconds,
             ", ".join(topics),
         )
+        if "agent_crash" in story.seen:
+            return Diagnosis(
+                "agent_crashed",
+                "AGENT-04",
+                "The agent fails with an error of its own before it can report ready (%s): it does not fit this "
+                "system; use another release of it, or let cloud-init provision."
+                % (_line(story, "agent_error") or "its log tells which"),
+                _line(story, "agent_crash"),
+            )
         if asked <= {IMDS}:
             words = "The guest asked the metadata service but never the WireServer, so it could not report ready."
         elif asked & {WIRESERVER, HOST_PLUGIN} and story.login:

@@ -63,6 +63,9 @@ IDLE_LIMITS = {"boot": 140.0, "up": 140.0, "network": 75.0, "asked": 30.0}
 #: Azure's guides ask for, would have it look for five minutes; disks here do not come late.
 ROOT_LIMIT = 40.0
 
+#: How long after its first failure an agent may still come to report ready, in seconds.
+CRASH_LIMIT = 80.0
+
 #: A report that is refused this often will not be taken later: the goal state never changes here.
 MAX_REFUSED = 3
 
@@ -507,10 +510,14 @@ class Proof:
             time.sleep(TICK)
 
     def _waits_in_vain(self, slow: float) -> bool:
-        """Whether the guest waits, busily, for what will not come: see ROOT_LIMIT, and an agent without cloud-init."""
+        """Whether the guest waits, busily, for what will not come: see ROOT_LIMIT, an agent that fails again and again,
+        and an agent without cloud-init."""
         seen = self.console.seen
         if {"disk", "root_wait"} <= set(seen) and not {"root", "init"} & set(seen):
             return self.seconds > seen["root_wait"].seconds + ROOT_LIMIT * slow
+        if "agent_crash" in seen and "cloud_init" not in seen:
+            # It starts again every 15 seconds.
+            return self.seconds > seen["agent_crash"].seconds + CRASH_LIMIT * slow
         if "agent_waits" in seen and "cloud_init" not in seen:
             # It would say so for half an hour. An agent that believes in an enabled cloud-init may be right for a
             # while: cloud-init speaks before it, but the two lines may cross.

@@ -130,7 +130,7 @@ def cloud_init_enabled(context: Context) -> bool:
 
 @CHECKS("AGENT-04")
 def who_provisions(context: Context) -> Outcome:
-    """Provisioning.Agent against what is enabled: cloud-init's units, or the agent alone."""
+    """Provisioning.Agent against what is enabled: cloud-init's units, or the agent alone, if it can."""
     reason = _absent(context)
     if reason:
         return na(reason)
@@ -144,6 +144,9 @@ def who_provisions(context: Context) -> Outcome:
         return ok(text + ": for a specialized image")
     if value == "cloud-init":
         return ok(text) if active else bad(text + ", but cloud-init-local.service is not enabled")
+    doubt = "" if active else waagent_conf.cannot_provision(context.host)
+    if doubt and value in ("waagent", "auto"):
+        return bad("%s, but %s" % (text, doubt))
     if value == "waagent":
         return bad(text + ", but cloud-init is enabled as well: both would provision") if active else ok(text)
     if value == "auto":

@@ -103,3 +103,22 @@ def test_who_provisions(text: str, cloud_init: bool, provisions: bool) -> None:
 
 def test_dead_keys() -> None:
     assert "ignored since" in waagent_conf.dead_keys("Provisioning.UseCloudInit=y\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("python", "code", "fails"),
+    [
+        ("python3.9", "ifconf_buff = buff.tostring()", True),
+        ("python3.13", "x = buff.tostring()", True),
+        ("python3.8", "ifconf_buff = buff.tostring()", False),
+        ("python3.9", "ifconf_buff = array_to_bytes(buff)", False),
+        ("", "ifconf_buff = buff.tostring()", False),
+    ],
+)
+@pytest.mark.parametrize("folder", ["/usr/lib/python3/dist-packages", "/usr/lib/python3.9/site-packages"])
+def test_an_agent_older_than_its_python(make_host, python: str, code: str, fails: bool, folder: str) -> None:
+    host = make_host({folder + "/azurelinuxagent/common/osutil/default.py": code + "\n"})
+    if python:
+        host.write("/usr/bin/" + python, "")
+        host.symlink(python, "/usr/bin/python3")
+    assert bool(waagent_conf.cannot_provision(host)) is fails

@@ -94,6 +94,16 @@ CASES = [
         ("no_dhcp", "NET-01"),
     ),
     (
+        "an agent that fails",
+        story(
+            BOOTED + "AttributeError: 'array.array' object has no attribute 'tostring'\n"
+            "2026-11-21T20:51:33.826481Z WARNING Daemon Daemon Daemon ended with exception -- Sleep 15 seconds\n",
+            UP,
+            entries=[entry("goal_state")],
+        ),
+        ("agent_crashed", "AGENT-04"),
+    ),
+    (
         "nothing to boot: made for the other generation",
         story(
             "",
