@@ -16,7 +16,8 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders, cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 

@@ -261,7 +261,6 @@ from typing import Any, Dict, List, Sequence, Tuple
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import (
-    bootloaders,
     chrony_conf,
     cloudinit_plan,
     fstab,
@@ -272,6 +271,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils import (
     sshd_config,
     units,
 )
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish

@@ -153,7 +153,8 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders, cmdline, profiles
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, profiles
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import machine
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish

@@ -158,9 +158,10 @@ from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import initramfs, profiles
+from ansible_collections.linuxvhd.azure.plugins.module_utils import profiles
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import images as initramfs
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 #: hv_storvsc finds the controller, this one the disk on it; a host-only image made elsewhere may lack it.

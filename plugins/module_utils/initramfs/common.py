@@ -12,7 +12,7 @@ import re
 import subprocess
 from typing import List, NamedTuple, Optional, Sequence, Set
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common import (
     Change,
     Entry,

@@ -10,11 +10,12 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import FrozenSet, List, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
-from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import KernelImage, detect, reader
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import reader
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs.common import decompressor, installed_kernels
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs.images import KernelImage, detect
 
 #: Entries for a machine in trouble: made without the arguments of everyday use, on purpose.
 _RESCUE = re.compile(r"recovery|rescue|single-user|memtest", re.IGNORECASE)

@@ -15,8 +15,9 @@ import pytest
 from boot_doubles import GeneratorHost
 from conftest import FaultAt, Killed, write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders, cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import kernel_cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.modules import grub_azure_cmdline
 

@@ -10,10 +10,10 @@ import pytest
 from boot_doubles import ImageHost, image, kernel_tree
 from conftest import FaultAt, Killed, write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import initramfs
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import common
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import images as initramfs
 from ansible_collections.linuxvhd.azure.plugins.modules import initrd_hyperv
 
 HV = ["hv_vmbus", "hv_storvsc", "hv_netvsc"]

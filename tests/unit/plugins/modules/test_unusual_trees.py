@@ -9,7 +9,7 @@ import unusual_trees
 from boot_doubles import GeneratorHost
 from conftest import write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import bootloaders
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.modules import grub_azure_cmdline
 
 
