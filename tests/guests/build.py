@@ -79,9 +79,14 @@ def run(argv: Sequence[str], log: Path, *, stdin: str | None = None, env: dict[s
         raise GuestError(f"{argv[0]} ended with status {done.returncode}. The end of {log}:\n{tail}")
 
 
+def system_environment() -> dict[str, str]:
+    """This process's environment, with the administrator's programs within reach."""
+    return {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+
+
 def need_tools() -> None:
     """GuestError that names every missing package at once."""
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    path = system_environment()["PATH"]
     missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool, path=path)})
     if missing:
         raise GuestError(f"Building a guest needs the packages {', '.join(missing)}: install them (Debian's names).")
@@ -216,8 +221,7 @@ def install(definition: Definition, work: Path, log: Path, key: str, password: s
     debs.mkdir(parents=True, exist_ok=True)
     uefi = definition.firmware == "uefi"
     env = {
-        **os.environ,
-        "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
+        **system_environment(),
         "GUEST_NAME": definition.name,
         "GUEST_USER": USER,
         "GUEST_PASSWORD": password,
@@ -256,7 +260,7 @@ def write_disk(definition: Definition, root: Path, disk: Path, log: Path, swap_u
     plan = plan_disk(definition)
     with disk.open("wb") as handle:
         handle.truncate(plan["total_bytes"])
-    env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    env = system_environment()
     run(["sfdisk", "--quiet", str(disk)], log, stdin=sfdisk_script(definition, plan), env=env)
     # Features that GRUB before 2.12 cannot read are switched off whatever this machine's mke2fs.conf says.
     offset = plan["root_start"] * MIB
@@ -292,7 +296,7 @@ def write_lvm_disk(definition: Definition, disk: Path, log: Path) -> None:
     script = (
         f"label: dos\nstart={first}, size={boot}, type=83, bootable\nstart={first + boot}, size={volumes}, type=8e\n"
     )
-    env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    env = system_environment()
     run(["sfdisk", "--quiet", str(disk)], log, stdin=script, env=env)
 
 

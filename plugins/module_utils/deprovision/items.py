@@ -13,6 +13,7 @@ Private to the collection: its interface may change in any release.
 
 from typing import NamedTuple, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import systemd_boot
 from ansible_collections.linuxvhd.azure.plugins.module_utils.edits import BACKUP_FOLDER
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX
 
@@ -203,7 +204,7 @@ def _home(names: Tuple[str, ...]) -> Tuple[str, ...]:
 _UNIT_DIRECTORIES = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 #: Of kernel-install(8), wherever the EFI system partition or the extended boot loader partition is mounted.
-BOOT_ENTRIES = ("/boot/loader/entries/*.conf", "/boot/efi/loader/entries/*.conf", "/efi/loader/entries/*.conf")
+BOOT_ENTRIES = systemd_boot.PATTERNS + (systemd_boot.BOOT_PATTERN,)
 
 #: In the order in which they are done.
 ITEMS = (

@@ -15,6 +15,7 @@ import stat as stat_module
 from typing import List
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import kernel_cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     CannotLook,
@@ -192,8 +193,8 @@ def machine_id(context: Context) -> Outcome:
     except AzurePrepError:
         entries = []  # no loader that we know, which other rules say
     for name, arguments in entries:
-        if any(cmdline.key_of(argument) == "systemd.machine_id" for argument in arguments):
-            found.append("systemd.machine_id in the boot entry %s" % name)
+        if any(cmdline.key_of(argument) == kernel_cmdline.MACHINE_ID for argument in arguments):
+            found.append("%s in the boot entry %s" % (kernel_cmdline.MACHINE_ID, name))
     return _gone(context, found, "no machine id")
 
 
