@@ -4,6 +4,7 @@
 
 Every image boots in both generations (GPT with a BIOS boot partition and an EFI system partition), has the kernel's
 messages on ttyS0, DHCP, no user, no host keys and an empty machine-id. Who provisions it differs: see IMAGES.
+The generic one is for AZURE_TEST_IMAGE: a cloud image that nobody has prepared, which takes any datasource.
 mmdebstrap makes the root directory, mkfs.ext4 -d the file system, grub-mkimage (in a chroot) the loaders.
 """
 
@@ -77,7 +78,7 @@ WantedBy=multi-user.target
 
 
 class Image(NamedTuple):
-    """One image: Debian suite, who provisions (cloud-init, waagent, both, agentless, report-ready), network, kernel."""
+    """One image: suite, who provisions (generic: cloud-init with any datasource), how the network comes up, kernel."""
 
     name: str
     suite: str
@@ -88,6 +89,8 @@ class Image(NamedTuple):
     def packages(self) -> list[str]:
         names = {*COMMON, self.kernel}
         names |= {"cloud-init", "eject"} if self.provisioner in ("cloud-init", "both") else set()
+        # grub-cloud installs nothing in a chroot, and is what update-grub finds in Debian's cloud images.
+        names |= {"apt-utils", "cloud-init", "grub-cloud-amd64"} if self.provisioner == "generic" else set()
         names |= {"waagent"} if self.provisioner in ("waagent", "both") else set()
         names |= {"curl", "eject"} if self.provisioner == "agentless" else set()
         names |= {"ifupdown", "isc-dhcp-client"} if self.network == "ifupdown" else set()
@@ -107,6 +110,7 @@ IMAGES = {
         Image("debian12-waagent", "bookworm", "waagent", "networkd", "linux-image-amd64"),
         Image("debian12-agentless", "bookworm", "agentless"),
         Image("debian12-report-ready", "bookworm", "report-ready"),
+        Image("debian12-generic", "bookworm", "generic", "netplan"),
         Image("debian13-both", "trixie", "both", "netplan"),
         Image("debian13-waagent", "trixie", "waagent"),
         Image("testing-cloud-init", "forky", "cloud-init", "netplan"),
@@ -156,7 +160,7 @@ def _network(image: Image, root: Path, log: Path) -> None:
             lines += "\nauto eth0\niface eth0 inet dhcp\n"
         _write(root, "/etc/network/interfaces", lines)
         return
-    if image.provisioner not in ("cloud-init", "both"):
+    if image.provisioner not in ("cloud-init", "both", "generic"):
         _write(root, "/etc/systemd/network/50-dhcp.network", NETWORKD)
     _run(["chroot", str(root), "systemctl", "enable", "systemd-networkd", "systemd-resolved"], log)
 
