@@ -64,6 +64,13 @@ class Disk:
             raise RuntimeError(f"{name} is not there")
         self._debugfs(f"rm {name}", True)
 
+    def mask(self, unit: str) -> None:
+        """Mask a unit of systemd."""
+        self._debugfs(f"rm /etc/systemd/system/{unit}", True)
+        self._debugfs(f"symlink /etc/systemd/system/{unit} /dev/null", True)
+        if "/dev/null" not in self._debugfs(f"stat /etc/systemd/system/{unit}", False):
+            raise RuntimeError(f"debugfs did not mask {unit}")
+
     def edit(self, name: str, change: Callable[[str], str]) -> None:
         """Change a file; an edit that changes nothing is an error, because the guest would then not be broken."""
         before = self.read(name)
@@ -103,6 +110,20 @@ def _write(name: str, text: str) -> Callable[[Disk], None]:
     return lambda disk: disk.write(name, text)
 
 
+def _mask(unit: str) -> Callable[[Disk], None]:
+    return lambda disk: disk.mask(unit)
+
+
+def _no_kernel(disk: Disk) -> None:
+    for name in set(re.findall(r"/boot/vmlinuz-\S+", disk.read(GRUB))):
+        disk.remove(name)
+
+
+def _no_init(disk: Disk) -> None:
+    for name in ("/usr/sbin/init", "/usr/lib/systemd/systemd"):
+        disk.remove(name)
+
+
 def _no_boot_code(disk: Disk) -> None:
     """Boot code that says it is there and only goes back to the firmware (int 0x18)."""
     with disk.path.open("r+b") as stream:
@@ -126,6 +147,13 @@ WAYS = (
     Way("no boot code", _no_boot_code, "no_loader", "DISK-15"),
     Way("another generation", _nothing, "generation_mismatch", "DISK-15", options={"generation": "2"}),
     Way("no boot loader configuration", lambda disk: disk.remove(GRUB), "boot_loader", "BOOT-13"),
+    Way("no kernel", _no_kernel, "boot_loader", "BOOT-13"),
+    Way(
+        "a menu that waits",
+        lambda disk: disk.edit(GRUB, lambda text: re.sub(r"set timeout=\d+", "set timeout=-1", text)),
+        "boot_menu",
+        "BOOT-14",
+    ),
     Way("no initramfs", lambda disk: disk.edit(GRUB, _without_initramfs), "root_not_found", "INIT-02"),
     Way("no driver in the initramfs", _command_line("modprobe.blacklist=" + DRIVERS), "initramfs_shell", "INIT-02"),
     Way(
@@ -134,7 +162,8 @@ WAYS = (
         "root_not_found",
         "DISK-12",
     ),
-    Way("init is missing", _command_line("init=/bin/false"), "kernel_panic", ""),
+    Way("no init program", _no_init, "no_init", ""),
+    Way("init fails", _command_line("init=/bin/false"), "kernel_panic", ""),
     Way(
         "fstab names a device that is not there",
         lambda disk: disk.edit("/etc/fstab", lambda text: text + "/dev/sdx1 /data ext4 defaults 0 2\n"),
@@ -160,6 +189,7 @@ WAYS = (
         "datasource",
         "CINIT-02",
     ),
+    Way("the SSH server is masked", _mask("ssh.service"), "sshd", "SSH-01"),
     Way("no serial console", _replace(GRUB, "console=ttyS0", "console=ttyS3"), "console", "BOOT-01"),
     Way("the agent is disabled", lambda disk: disk.remove(f"{WANTS}/walinuxagent.service"),
         "no_provisioner", "AGENT-01", "debian12-waagent"),

@@ -230,13 +230,17 @@ def _hostname(evidence: Evidence) -> Check:
 
 
 def _born(facts: Dict[str, List[str]]) -> Dict[str, int]:
-    """Seconds between the start of the kernel and the last change of each file; negative: older than this boot."""
-    boot = guest.first(facts, "boot_time")
+    """Seconds between the start of the kernel and the last change of each file; negative: not of this boot.
+
+    A change that is still to come was made by a machine whose clock ran ahead, as on hosts with local time in the RTC.
+    """
+    boot, now = guest.first(facts, "boot_time"), guest.first(facts, "now")
     born = {}
     for line in facts.get("changed", []):
         moment, _space, path = line.partition(" ")
         if boot.isdigit() and moment.isdigit():
-            born[path.strip()] = int(moment) - int(boot)
+            ahead = now.isdigit() and int(moment) > int(now) + 2
+            born[path.strip()] = int(now) - int(moment) - 3 if ahead else int(moment) - int(boot)
     return born
 
 
@@ -249,7 +253,7 @@ def _host_keys(evidence: Evidence) -> Check:
         return _check("host_keys", title, "SSH-04", None, "no host key was found in /etc/ssh")
     old = sorted(path for path, age in born.items() if age < -2)
     if old:
-        return _check("host_keys", title, "SSH-04", False, "from before this boot: " + ", ".join(old))
+        return _check("host_keys", title, "SSH-04", False, "not made by this boot: " + ", ".join(old))
     keys = "; ".join(guest.fingerprint(line) for line in evidence.facts.get("host_keys", []))
     return _check("host_keys", title, "SSH-04", True, keys[:400] or ", ".join(sorted(born)))
 
@@ -270,9 +274,8 @@ def _machine_id(evidence: Evidence) -> Check:
     age = _born(evidence.facts).get("/etc/machine-id")
     if age is None:
         return _check("machine_id", title, "CLEAN-09", None, "%s, of unknown age" % value)
-    return _check(
-        "machine_id", title, "CLEAN-09", age >= -2, "%s, written %d s after the kernel started" % (value, age)
-    )
+    text = "written %d s after the kernel started" % age if age >= -2 else "not written by this boot"
+    return _check("machine_id", title, "CLEAN-09", age >= -2, "%s, %s" % (value, text))
 
 
 def _password(evidence: Evidence) -> Check:

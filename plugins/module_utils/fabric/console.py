@@ -77,7 +77,8 @@ FATAL = (
     _sign("panic", r"Kernel panic - not syncing"),
     _sign(
         "initramfs_shell",
-        r"^\(initramfs\)|Dropping to a shell!|^dracut:/#|Entering emergency mode\. Exit the shell to continue",
+        r"^\(initramfs\)|Dropping to a shell!|can't access tty; job control",
+        r"^dracut:/#|Entering emergency mode\. Exit the shell to continue",
     ),
     _sign(
         "emergency",
@@ -119,7 +120,17 @@ HINTS = (
         "root_broken",
         r"Failed to mount \S+ as root file system|bad geometry: block count",
         r"Failed to mount .*(?:/sysroot|Root Partition)|Superblock .*(?:invalid|corrupt)",
+        r"requires a manual fsck|RUN fsck MANUALLY",
     ),
+    _sign(
+        "no_init",
+        r"No init found\. Try passing init=|No working init found|Cannot find init!|run-init: .*: No such file",
+        r"Failed to (?:execute|run) /(?:sbin/)?init|does not seem to be an OS tree",
+    ),
+    _sign("passphrase", r"Please (?:enter passphrase|unlock|enter LUKS) ?.*\bdisk\b|Enter passphrase for (?!key)"),
+    _sign("questions", r"Press any key to proceed|Welcome to your new installation of|jeos-firstboot"),
+    _sign("loading", r"^\s*Booting `|^\s*Loading (?:Linux|initial ramdisk)"),
+    _sign("grub_error", r"^error: .*(?:not found|no such (?:device|partition|disk)|unknown filesystem|invalid )"),
     _sign("ssh_failed", r"Failed to start .*(?:\bsshd?\b|OpenSSH|OpenBSD Secure Shell)"),
     _sign("bds_failed", r"BdsDxe: failed to (?:load|start) Boot"),
     _sign("cloud_init_off", r"cloud-init does not appear to be enabled|cloud-init is enabled: False"),

@@ -114,16 +114,34 @@ def _firmware(story: Story) -> Optional[Diagnosis]:
 
 
 def _loader(story: Story) -> Optional[Diagnosis]:
-    screen = re.search(r"^\s*(grub rescue>|grub>)|(error: .*)", story.screen, re.MULTILINE)
-    if "kernel" in story.seen or not ("grub_rescue" in story.seen or (screen and "grub" in story.screen.lower())):
+    if "kernel" in story.seen:
         return None
-    evidence = _line(story, "grub_rescue") or (screen.group(0).strip() if screen else "")
-    return Diagnosis(
-        "boot_loader",
-        "BOOT-13",
-        "GRUB started but stopped at its own prompt: it does not find its configuration or its modules.",
-        evidence,
-    )
+    grub = "grub" in story.screen.lower()
+    prompt = re.search(r"^\s*(grub rescue>|grub>)", story.screen, re.MULTILINE)
+    if "grub_rescue" in story.seen or (prompt and grub):
+        return Diagnosis(
+            "boot_loader",
+            "BOOT-13",
+            "GRUB started but stopped at its own prompt: it does not find its configuration or its modules.",
+            _line(story, "grub_rescue") or (prompt.group(0).strip() if prompt else ""),
+        )
+    if story.disk_written or story.traffic.packets:
+        # A kernel runs, which says nothing on the console; GRUB complains of a missing font and goes on.
+        return None
+    error = _line(story, "grub_error") or _first(story.screen if grub else "", r"^\s*error: ")
+    if error:
+        words = "GRUB could not load the kernel that its configuration names, and went back to its menu: %s."
+        return Diagnosis("boot_loader", "BOOT-13", words % error.rstrip("."), error)
+    loading = "loading" in story.seen or re.search(r"^\s*Loading (?:Linux|initial)", story.screen, re.MULTILINE)
+    if ("loader" in story.seen or grub) and not loading:
+        return Diagnosis(
+            "boot_menu",
+            "BOOT-14",
+            "GRUB stands at its menu and waits for somebody to choose: set a timeout (GRUB_TIMEOUT) after which it "
+            "starts the default entry.",
+            _line(story, "loader") or _first(story.screen, "GRUB"),
+        )
+    return None
 
 
 def _kernel(story: Story) -> Optional[Diagnosis]:
@@ -139,10 +157,28 @@ def _kernel(story: Story) -> Optional[Diagnosis]:
         return Diagnosis(
             "root_not_found", "INIT-02", words + " and stopped: " + NO_INITRAMFS, _line(story, "no_root") or panic
         )
+    if "No working init" in panic:
+        return None
     return Diagnosis("kernel_panic", "", "The kernel stopped with a panic.", panic)
 
 
 def _disk(story: Story) -> Optional[Diagnosis]:
+    if "passphrase" in story.seen and not {"multi_user", "login"} & set(story.seen):
+        return Diagnosis(
+            "passphrase",
+            "",
+            "The boot waits for the passphrase of an encrypted disk, and on Azure nobody can type it: use Azure Disk "
+            "Encryption or encryption at host instead.",
+            _line(story, "passphrase"),
+        )
+    if "no_init" in story.seen and not {"init", "multi_user"} & set(story.seen):
+        return Diagnosis(
+            "no_init",
+            "",
+            "The root file system was mounted, but holds no init program that can be started: it is not the system's "
+            "root file system, or it is incomplete.",
+            _line(story, "no_init"),
+        )
     shell = "initramfs_shell" in story.seen
     waiting = "root_wait" in story.seen and "root" not in story.seen and "multi_user" not in story.seen
     if not (shell or waiting):
@@ -186,6 +222,14 @@ def _userspace(story: Story) -> Optional[Diagnosis]:
             "remove it).",
             evidence,
         )
+    if "questions" in story.seen and not {"multi_user", "login"} & set(story.seen):
+        return Diagnosis(
+            "questions",
+            "",
+            "A first-boot assistant asks questions on the console, and on Azure nobody answers them: switch it off "
+            "(systemd-firstboot, jeos-firstboot, initial-setup).",
+            _line(story, "questions"),
+        )
     if story.outcome == "ended":
         return Diagnosis("powered_off", "", "The guest switched itself off before it reported ready.", "")
     return None
@@ -203,15 +247,32 @@ def locked_out(story: Story) -> Optional[Diagnosis]:
             "Ready was reported, and then the guest took the fixed address %s instead of the one by DHCP." % foreign[0],
             "packets from " + ", ".join(foreign),
         )
-    if "ssh_failed" not in story.seen:
-        return None
-    return Diagnosis(
-        "sshd",
-        "SSH-01",
-        "Ready was reported, but the SSH server did not start. Without host keys it cannot, and a provisioner that "
-        "makes them later need not start it again: let the image make missing keys (ssh-keygen -A) before it starts.",
-        _line(story, "ssh_failed"),
-    )
+    if "ssh_failed" in story.seen:
+        return Diagnosis(
+            "sshd",
+            "SSH-01",
+            "Ready was reported, but the SSH server did not start. Without host keys it cannot, and a provisioner that "
+            "makes them later need not start it again: let the image make missing keys (ssh-keygen -A) before it "
+            "starts.",
+            _line(story, "ssh_failed"),
+        )
+    if story.traffic.ssh == "closed":
+        return Diagnosis(
+            "sshd",
+            "SSH-01",
+            "Ready was reported, but nothing listens on port 22: the SSH server is not installed, not enabled, or on "
+            "another port.",
+            "the guest refuses connections to port 22",
+        )
+    if not story.traffic.ssh:
+        return Diagnosis(
+            "unreachable",
+            "NET-01",
+            "Ready was reported, but the guest answers no connection to port 22: its network did not stay up after "
+            "provisioning, or a firewall of its own drops the packets.",
+            "no packet from the guest's port 22",
+        )
+    return None
 
 
 def _foreign(story: Story) -> List[str]:
@@ -397,6 +458,12 @@ def _unknown(story: Story) -> Diagnosis:
             "missing.",
             "%d bytes on the serial port" % story.console_bytes,
         )
+    if last == "loader" and "loading" in story.seen:
+        words = (
+            "GRUB started a kernel, and nothing of it appears on the serial console: console=ttyS0 is missing, so that "
+        )
+        words += "what stopped the boot cannot be seen."
+        return Diagnosis("no_console", "BOOT-01", words, _line(story, "loading"))
     if not last:
         words = (
             "Nothing was seen of the guest within %d seconds: no message on the serial console and no packet."

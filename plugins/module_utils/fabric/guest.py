@@ -70,6 +70,7 @@ say hostname; cat /proc/sys/kernel/hostname
 say machine_id; cat /etc/machine-id 2>/dev/null
 say boot_id; cat /proc/sys/kernel/random/boot_id
 say boot_time; sed -n 's/^btime //p' /proc/stat
+say now; date +%%s
 say changed; stat -L -c '%%Z %%n' /etc/machine-id /etc/ssh/ssh_host_*_key 2>/dev/null
 say host_keys; cat /etc/ssh/ssh_host_*_key.pub 2>/dev/null
 say accounts

@@ -27,6 +27,7 @@ class Traffic(NamedTuple):
     sources: addresses for which the guest spoke (ARP sender, IPv4 source), without 0.0.0.0.
     refused: "address:port" of TCP connections that the guest tried and that lead nowhere here.
     packets: how many came from the guest.
+    ssh: how the guest's port 22 answered: "open" (once is enough), "closed" (by a reset), or "" for not at all.
     """
 
     packets: int
@@ -34,6 +35,7 @@ class Traffic(NamedTuple):
     acknowledged: Optional[float]
     sources: Tuple[str, ...]
     refused: Tuple[str, ...]
+    ssh: str = ""
 
 
 NOTHING = Traffic(0, (), None, (), ())
@@ -65,6 +67,7 @@ def read(data: bytes, mac: str, served: Tuple[str, ...] = ()) -> Traffic:
     dhcp: List[str] = []
     sources: List[str] = []
     refused: List[str] = []
+    ssh = ""
     at = GLOBAL_HEADER
     while at + RECORD_HEADER <= len(data):
         seconds, micros, length, _wire = struct.unpack_from("<IIII", data, at)
@@ -93,6 +96,11 @@ def read(data: bytes, mac: str, served: Tuple[str, ...] = ()) -> Traffic:
                 target = "%s:%d" % (_address(frame[30:34]), struct.unpack(">H", body[2:4])[0])
                 if target not in served and target not in refused:
                     refused.append(target)
+            elif frame[23] == 6 and from_guest and len(body) >= 14 and body[0:2] == b"\0\x16":
+                if body[13] & 0x12 == 0x12:
+                    ssh = "open"
+                elif body[13] & 0x04:
+                    ssh = ssh or "closed"
         if source and source != "0.0.0.0" and source not in sources:
             sources.append(source)
-    return Traffic(packets, tuple(dhcp), acknowledged, tuple(sources), tuple(refused))
+    return Traffic(packets, tuple(dhcp), acknowledged, tuple(sources), tuple(refused), ssh)

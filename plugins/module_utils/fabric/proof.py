@@ -66,12 +66,18 @@ ROOT_LIMIT = 40.0
 #: How long after its first failure an agent may still come to report ready, in seconds.
 CRASH_LIMIT = 80.0
 
+#: How long a boot loader may read nothing and say nothing before it is taken to wait for a person, in seconds.
+LOADER_LIMIT = 60.0
+
 #: A report that is refused this often will not be taken later: the goal state never changes here.
 MAX_REFUSED = 3
 
 #: How long the key may be denied after ready, in seconds. cloud-init reports before it makes the user, but sshd
 #: starts after that; whoever is denied for so long stays outside.
 DENIED_LIMIT = 60.0
+
+#: How long port 22 may stay silent after ready was reported and the console asks for a login, in seconds.
+SILENT_LIMIT = 90.0
 
 PR_SET_PDEATHSIG = 1
 
@@ -419,6 +425,9 @@ class Proof:
     def _medium_read(self) -> int:
         return self._statistics.get("medium", (0, 0))[0]
 
+    def _disk_read(self) -> int:
+        return self._statistics.get("os", (0, 0))[0]
+
     def _disk_written(self) -> bool:
         return self._statistics.get("os", (0, 0))[1] > 0
 
@@ -464,9 +473,12 @@ class Proof:
         screen_at = 5.0
         offered = 0.0
         fatal_at = 0.0
+        loaded, loaded_at = (0, 0), 0.0
         while True:
             self._look()
             now = self.seconds
+            if (self._disk_read(), self.console.size) != loaded:
+                loaded, loaded_at = (self._disk_read(), self.console.size), now
             if self.ready_seconds is not None:
                 return "ready"
             if self.process.poll() is not None:
@@ -507,7 +519,19 @@ class Proof:
                     return "idle"
             if idle > self._idle_limit() or self._waits_in_vain(slow):
                 return "idle"
+            if self._in_the_loader() and now - loaded_at > LOADER_LIMIT * slow:
+                # Busy, for it polls the keyboard.
+                return "idle"
             time.sleep(TICK)
+
+    def _in_the_loader(self) -> bool:
+        """Whether a boot loader was seen and nothing of what it starts."""
+        seen = self.console.seen
+        if "kernel" in seen or self._disk_written() or self.traffic.packets:
+            return False
+        # What it has loaded may be at work without a word.
+        loading = "loading" in seen and "grub_error" not in seen
+        return not loading and ("loader" in seen or "GNU GRUB" in self.screen)
 
     def _waits_in_vain(self, slow: float) -> bool:
         """Whether the guest waits, busily, for what will not come: see ROOT_LIMIT, an agent that fails again and again,
@@ -589,7 +613,7 @@ class Proof:
         wait = self._patience
         self._wait_for_cloud_init(limit)
         since = self.seconds
-        cut, denied = 0, 0.0
+        cut, denied, up = 0, 0.0, 0.0
         while True:
             self._look()
             self.login = self._ask(0 if cut else wait, wait + 120, lambda: self._event("ssh", "SSH login with the key"))
@@ -611,6 +635,10 @@ class Proof:
             if "Permission denied" in self.login.message:
                 denied = denied or self.seconds
                 if self.seconds > denied + DENIED_LIMIT:
+                    return
+            elif {"login", "multi_user"} & set(self.console.seen):
+                up = up or self.seconds
+                if self.seconds > up + SILENT_LIMIT and self._packets().ssh != "open":
                     return
             time.sleep(0.5)
 
@@ -791,7 +819,7 @@ class Proof:
             cause = diagnosis.Diagnosis(
                 worst.id,
                 worst.rule,
-                "Ready was reported, but: %s: %s." % (worst.title, worst.evidence.rstrip(".")),
+                "Ready was reported, but this does not hold: %s (%s)." % (worst.title, worst.evidence.rstrip(".")),
                 worst.evidence,
             )
         entries = self.fabric.entries()

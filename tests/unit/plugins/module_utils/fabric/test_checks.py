@@ -24,6 +24,8 @@ azureproof
 e0f6
 @@boot_time
 1700000000
+@@now
+1700000090
 @@changed
 1700000030 /etc/machine-id
 1700000050 /etc/ssh/ssh_host_ed25519_key
@@ -107,7 +109,9 @@ BROKEN = [
     ("accounts", evidence(FACTS.replace("@@accounts\n", "@@accounts\nbuilder\n"))),
     ("hostname", evidence(FACTS.replace("@@hostname\nazureproof", "@@hostname\nlocalhost"))),
     ("host_keys", evidence(FACTS.replace("1700000050", "1600000000"))),
+    ("host_keys", evidence(FACTS.replace("1700000050", "1700003650"))),
     ("machine_id", evidence(FACTS.replace("1700000030", "1600000000"))),
+    ("machine_id", evidence(FACTS.replace("1700000030", "1700003630"))),
     ("machine_id", evidence(FACTS.replace("577a1a31ba074b6ea2e8097d4e5db4df", "uninitialized"))),
     ("machine_id", evidence(FACTS.replace("@@end", "@@cmdline\nroot=UUID=1 systemd.machine_id=577a1a31ba074b\n@@end"))),
     ("password", evidence(offered="publickey,password")),

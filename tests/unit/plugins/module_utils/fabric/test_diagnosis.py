@@ -19,7 +19,7 @@ MULTI = "[\x1b[0;32m  OK  \x1b[0m] Reached target \x1b[0;1;39mmulti-user.target\
 LOGIN = "\nDebian GNU/Linux 12 localhost ttyS0\n\nlocalhost login: "
 BOOTED = KERNEL + DISK + ROOT + INIT + MULTI + LOGIN
 RENAMED = "[    7.731053] virtio_net virtio2 ens5: renamed from eth0\n"
-UP = pcap.Traffic(9, ("discover", "offer", "request", "ack"), 1.0, ("160.0.0.15",), ())
+UP = pcap.Traffic(9, ("discover", "offer", "request", "ack"), 1.0, ("160.0.0.15",), (), "open")
 QUIET = pcap.NOTHING
 
 
@@ -253,6 +253,86 @@ CASES = [
         "ready, but the SSH server did not start",
         story(BOOTED + "\n[FAILED] Failed to start ssh.service - OpenBSD Secure Shell server.\n", UP, outcome="ready"),
         ("sshd", "SSH-01"),
+    ),
+    (
+        "ready, but nothing listens for SSH",
+        story(BOOTED, UP._replace(ssh="closed"), outcome="ready"),
+        ("sshd", "SSH-01"),
+    ),
+    (
+        "ready, and then no answer any more",
+        story(BOOTED, UP._replace(ssh=""), outcome="ready"),
+        ("unreachable", "NET-01"),
+    ),
+    (
+        "the menu names a kernel that is not there",
+        story(
+            "GNU GRUB  version 2.06\nBooting `Debian GNU/Linux'\n\nLoading Linux 6.1.0-50-amd64 ...\n"
+            "error: file `/boot/vmlinuz-6.1.0-50-amd64' not found.\n"
+        ),
+        ("boot_loader", "BOOT-13"),
+    ),
+    (
+        "the same on the screen only",
+        story("", screen="  Booting `Debian GNU/Linux'\n\nerror: file `/boot/vmlinuz' not found.\nGNU GRUB"),
+        ("boot_loader", "BOOT-13"),
+    ),
+    ("the menu waits for ever", story("GNU GRUB  version 2.06\n"), ("boot_menu", "BOOT-14")),
+    (
+        "GRUB starts a kernel of which nothing is heard",
+        story("GNU GRUB  version 2.06\n  Booting `Debian GNU/Linux'\n\nLoading Linux 6.1.0-50-amd64 ...\n"),
+        ("no_console", "BOOT-01"),
+    ),
+    (
+        "GRUB complains and starts a kernel that says nothing",
+        story(
+            "GNU GRUB  version 2.06\nerror: file `/boot/grub/fonts/unicode.pf2' not found.\n",
+            UP._replace(dhcp=()),
+            disk_written=True,
+        ),
+        ("no_dhcp", "NET-01"),
+    ),
+    (
+        "the root file system holds no init",
+        story(KERNEL + DISK + ROOT + "No init found. Try passing init= bootarg.\n\n(initramfs) "),
+        ("no_init", ""),
+    ),
+    (
+        "klibc's words for it",
+        story(
+            KERNEL + DISK + ROOT + "run-init: /sbin/init: No such file or directory\n"
+            "/bin/sh: 0: can't access tty; job control turned off\n# ",
+            outcome="fatal",
+        ),
+        ("no_init", ""),
+    ),
+    (
+        "the kernel finds no init",
+        story(KERNEL + DISK + ROOT + "[ 3.1] Kernel panic - not syncing: No working init found.  Try passing init=\n"),
+        ("no_init", ""),
+    ),
+    (
+        "a root file system that only a person may repair",
+        story(
+            KERNEL + DISK + "/dev/sda1: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY.\n"
+            "The root filesystem on /dev/sda1 requires a manual fsck\n\n(initramfs) "
+        ),
+        ("root_broken", "DISK-03"),
+    ),
+    (
+        "the passphrase of initramfs-tools",
+        story(KERNEL + DISK + "Please unlock disk sda3_crypt: "),
+        ("passphrase", ""),
+    ),
+    (
+        "systemd's passphrase",
+        story(KERNEL + DISK + INIT + "Please enter passphrase for disk luks-1 on /: (press TAB for no echo) "),
+        ("passphrase", ""),
+    ),
+    (
+        "questions at the first boot",
+        story(KERNEL + DISK + ROOT + INIT + "Welcome to your new installation of Debian GNU/Linux!\n"),
+        ("questions", ""),
     ),
     ("no console", story("", UP._replace(dhcp=()), disk_written=True), ("no_dhcp", "NET-01")),
     ("silent", story(""), ("silent", "BOOT-01")),

@@ -161,9 +161,9 @@ def from_guest(kind: bytes, rest: bytes) -> bytes:
     return b"\xff" * 6 + bytes.fromhex(MAC.replace(":", "")) + kind + rest
 
 
-def tcp(source: str, target: str, port: int) -> bytes:
+def tcp(source: str, target: str, port: int, own_port: int = 40000, flags: int = 0x02) -> bytes:
     ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40, 1, 0, 64, 6, 0, socket.inet_aton(source), socket.inet_aton(target))
-    return from_guest(b"\x08\x00", ip + struct.pack(">HHIIBBHHH", 40000, port, 0, 0, 0x50, 0x02, 0, 0, 0))
+    return from_guest(b"\x08\x00", ip + struct.pack(">HHIIBBHHH", own_port, port, 0, 0, 0x50, flags, 0, 0, 0))
 
 
 def test_packets_tell_the_story() -> None:
@@ -176,6 +176,15 @@ def test_packets_tell_the_story() -> None:
     )
     traffic = pcap.read(data, MAC, ("168.63.129.16:80",))
     assert traffic == pcap.Traffic(3, ("ack",), 0.0, ("192.168.7.5", "160.0.0.15"), ("20.1.2.3:443",))
+
+
+@pytest.mark.parametrize(
+    ("flags", "answer"), [((), ""), ((0x14,), "closed"), ((0x14, 0x12), "open"), ((0x12, 0x14), "open"), ((0x10,), "")]
+)
+def test_packets_tell_how_port_22_answered(flags: tuple[int, ...], answer: str) -> None:
+    frames = [tcp("160.0.0.15", "160.0.0.2", 40000, 22, flag) for flag in flags]
+    traffic = pcap.read(capture(*frames, tcp("160.0.0.15", "160.0.0.2", 40000, 80, 0x12)), MAC)
+    assert (traffic.ssh, traffic.refused) == (answer, ())
 
 
 @given(st.binary(max_size=300))

@@ -222,6 +222,7 @@ INFO Daemon Daemon cloud-init is enabled: False
 LOGIN = "Linux version 6.1.0-1 (a)\nlocalhost login: "
 KERNEL = "Linux version 6.1.0-1 (a)\n"
 DISK = "[    8.06] sd 2:0:0:0: [sda] Attached SCSI disk\n"
+GRUB = "GNU GRUB  version 2.06\n"
 COUNTDOWN = "The highlighted entry will be executed automatically in 5s.\n"
 
 
@@ -265,6 +266,27 @@ def test_a_loader_at_its_prompt_is_busy_and_has_failed(monkeypatch: pytest.Monke
     assert one.seconds < 15
 
 
+@pytest.mark.parametrize(
+    ("text", "written", "outcome"),
+    [
+        (GRUB, 0, "idle"),
+        (GRUB + "  Booting `Debian GNU/Linux'\n", 0, "timeout"),
+        (GRUB + "  Booting `Debian GNU/Linux'\nerror: file `/boot/vmlinuz' not found.\n", 0, "idle"),
+        (GRUB, 1, "timeout"),
+        ("", 0, "timeout"),
+    ],
+)
+def test_a_menu_that_waits_is_busy_and_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, text: str, written: int, outcome: str
+) -> None:
+    one = watched(monkeypatch, text)
+    one.image, one.generation = image.Image("x", "raw", 1 << 30, (1,), ""), 1
+    one._statistics = {"os": (1 << 20, written)}
+    one.busy_seconds = lambda: one.seconds
+    assert one.watch() == outcome
+    assert outcome == "timeout" or proof.LOADER_LIMIT <= one.seconds <= 2 * proof.LOADER_LIMIT
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_guest_without_a_disk_is_offered_every_controller(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     one = watched(monkeypatch, KERNEL + "Begin: Waiting for root file system ... Begin: Running /scripts/local-block\n")
@@ -291,6 +313,16 @@ def test_a_key_that_stays_denied_ends_the_login(monkeypatch: pytest.MonkeyPatch)
     one.client = Client(guest.Login(False, "", "azureuser@127.0.0.1: Permission denied (publickey).", "publickey"))
     one.inside(360.0)
     assert proof.DENIED_LIMIT <= one.seconds <= proof.DENIED_LIMIT + 5
+    assert one.facts == {}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [(LOGIN, proof.SILENT_LIMIT), (KERNEL, 360.0)])
+def test_a_port_that_stays_silent_ends_the_login(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    one = watched(monkeypatch, text)
+    one.client = Client(guest.Login(False, "", "Connection closed by 127.0.0.1 port 40022"))
+    one._packets = lambda: pcap.NOTHING._replace(ssh="closed")
+    one.inside(360.0)
+    assert seconds <= one.seconds <= seconds + 5
     assert one.facts == {}
 
 
