@@ -20,7 +20,7 @@ import uuid
 from pathlib import Path
 from typing import NamedTuple
 
-from guests import build, cache
+from guests import build, cache, definitions
 
 MIB = 1024 * 1024
 SECTORS = MIB // 512
@@ -143,6 +143,10 @@ def _install(image: Image, work: Path, log: Path) -> Path:
     argv += ["--aptopt=" + line for line in build.apt_settings().splitlines()]
     argv += [f"--setup-hook=mkdir -p {archives} && cp -n {debs}/*.deb {archives}/ || true"]
     argv += [f"--customize-hook=cp -n {archives}/*.deb {debs}/ || true", f"--customize-hook=rm -f {archives}/*.deb"]
+    for name in definitions.OFFERED_PACKAGES if image.provisioner == "generic" else ():
+        # As in the guests: preparing it needs no download. A package that the release does not have is left out.
+        apt = 'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y -q'
+        argv += [f"--customize-hook={apt} --download-only install {name} || true"]
     argv += [image.suite, str(root)]
     archive, security = build.host_archive()
     # Of a release that has gone into the archive, mirrors no longer hold every update.
@@ -196,6 +200,9 @@ def _generalize(root: Path) -> None:
     _write(root, "/etc/hostname", "localhost\n")
     _write(root, "/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
     _write(root, "/etc/resolv.conf", "")
+    if (root / "usr/lib/systemd/systemd-resolved").exists():
+        (root / "etc/resolv.conf").unlink()
+        (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
 
 
 def _loaders(root: Path, uuid_of_root: str, names: str, log: Path) -> None:
