@@ -199,6 +199,10 @@ WAYS = (
         "udf", "KERN-06", "debian12-waagent"),
     # Nothing is broken here but the release: its agent calls what its Python no longer has.
     Way("an agent too old for its Python", _nothing, "agent_crashed", "AGENT-04", "debian11-waagent"),
+    Way("the agent may not provision", _replace("/etc/waagent.conf", "Agent=waagent", "Agent=disabled"),
+        "nobody_provisioned", "AGENT-04", "debian12-waagent"),
+    Way("the agent lacks eject", lambda disk: disk.remove("/usr/bin/eject"),
+        "agent_crashed", "PKG-12", "debian12-waagent"),
     Way("a fixed address", _write(NETWORK, STATIC), "static_address", "NET-01", "debian12-waagent"),
     Way("bound to another card's MAC address", _write(NETWORK, OTHER_MAC), "no_dhcp", "NET-01", "debian12-waagent"),
     Way("provisioned and never reported", _replace(PROGRAM, "health Ready || return 1", ":"),

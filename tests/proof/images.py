@@ -91,7 +91,8 @@ class Image(NamedTuple):
         names |= {"cloud-init", "eject"} if self.provisioner in ("cloud-init", "both") else set()
         # grub-cloud installs nothing in a chroot, and is what update-grub finds in Debian's cloud images.
         names |= {"apt-utils", "cloud-init", "grub-cloud-amd64"} if self.provisioner == "generic" else set()
-        names |= {"waagent"} if self.provisioner in ("waagent", "both") else set()
+        # The agent calls eject, which its package recommends at most.
+        names |= {"eject", "waagent"} if self.provisioner in ("waagent", "both") else set()
         names |= {"curl", "eject"} if self.provisioner == "agentless" else set()
         names |= {"ifupdown", "isc-dhcp-client"} if self.network == "ifupdown" else set()
         names |= {"netplan.io"} if self.network == "netplan" else set()

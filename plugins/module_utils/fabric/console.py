@@ -92,8 +92,9 @@ FATAL = (
 
 #: Other signs that a diagnosis uses.
 HINTS = (
-    _sign("agent_error", r"^(?:Attribute|Import|ModuleNotFound|Name|Syntax|Type)Error: "),
-    _sign("agent_crash", r"\bDaemon ended with exception\b"),
+    _sign("agent_error", r"^(?:Attribute|FileNotFound|Import|ModuleNotFound|Name|Syntax|Type)Error: "),
+    _sign("agent_crash", r"\bDaemon ended with exception\b|\bname=WALA, op=UnhandledError\b"),
+    _sign("agent_off", r"\bProvisioning is disabled, skipping\b"),
     _sign("cloud_init_disabled", r"[Cc]ommand line:.*\bcloud-init=disabled\b"),
     _sign("datasource", r"Datasource DataSource\w+"),
     _sign("no_media", r"Unable to find provisioning media"),

@@ -247,6 +247,14 @@ def locked_out(story: Story) -> Optional[Diagnosis]:
             "Ready was reported, and then the guest took the fixed address %s instead of the one by DHCP." % foreign[0],
             "packets from " + ", ".join(foreign),
         )
+    if "agent_off" in story.seen and "cloud_init" not in story.seen:
+        return Diagnosis(
+            "nobody_provisioned",
+            "AGENT-04",
+            "The agent reported ready without provisioning, for its configuration says so (Provisioning.Agent, before "
+            "2.2.45 Provisioning.Enabled), and cloud-init does not run: no user, no key and no host keys were made.",
+            _line(story, "agent_off"),
+        )
     if "ssh_failed" in story.seen:
         return Diagnosis(
             "sshd",
@@ -397,6 +405,8 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             _line(story, "udf", "dvd_failed", "no_media", "agent_waits"),
         )
     if up and not story.entries:
+        if "agent_crash" in story.seen:
+            return _agent_crashed(story)
         if "imds_failed" in story.seen or story.traffic.refused:
             return Diagnosis(
                 "firewall",
@@ -429,14 +439,7 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             ", ".join(topics),
         )
         if "agent_crash" in story.seen:
-            return Diagnosis(
-                "agent_crashed",
-                "AGENT-04",
-                "The agent fails with an error of its own before it can report ready (%s): it does not fit this "
-                "system; use another release of it, or let cloud-init provision."
-                % (_line(story, "agent_error") or "its log tells which"),
-                _line(story, "agent_crash"),
-            )
+            return _agent_crashed(story)
         if asked <= {IMDS}:
             words = "The guest asked the metadata service but never the WireServer, so it could not report ready."
         elif asked & {WIRESERVER, HOST_PLUGIN} and story.login:
@@ -445,6 +448,22 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
             words = "The guest spoke to the WireServer but never reported ready."
         return Diagnosis("not_reported", "NOAGENT-04", words, evidence)
     return None
+
+
+def _agent_crashed(story: Story) -> Diagnosis:
+    error = _line(story, "agent_error")
+    missing = re.search(r"No such file or directory: '([^']+)'", error)
+    if missing:
+        words = "The agent fails before it can report ready, because a program is missing: %s. Install it."
+        rule = "PKG-12" if missing.group(1) == "eject" else "AGENT-04"
+        return Diagnosis("agent_crashed", rule, words % missing.group(1), error)
+    return Diagnosis(
+        "agent_crashed",
+        "AGENT-04",
+        "The agent fails with an error of its own before it can report ready (%s): it does not fit this "
+        "system; use another release of it, or let cloud-init provision." % (error or "its log tells which"),
+        _line(story, "agent_crash"),
+    )
 
 
 def _unknown(story: Story) -> Diagnosis:

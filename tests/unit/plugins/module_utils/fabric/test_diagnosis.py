@@ -104,6 +104,26 @@ CASES = [
         ("agent_crashed", "AGENT-04"),
     ),
     (
+        "an agent without eject",
+        story(
+            BOOTED + "2026-11-21T22:58:22.167029Z ERROR Daemon Daemon Event: name=WALA, op=UnhandledError, message=T\n"
+            "FileNotFoundError: [Errno 2] No such file or directory: 'eject'\n"
+            "TypeError: format_exception() got an unexpected keyword argument 'etype'\n",
+            UP,
+        ),
+        ("agent_crashed", "PKG-12"),
+    ),
+    (
+        "an agent that may not provision",
+        story(
+            BOOTED + "INFO Daemon Daemon Provisioning is disabled, skipping.\n"
+            "[FAILED] Failed to start ssh.service - OpenBSD Secure Shell server.\n",
+            UP,
+            outcome="ready",
+        ),
+        ("nobody_provisioned", "AGENT-04"),
+    ),
+    (
         "nothing to boot: made for the other generation",
         story(
             "",
