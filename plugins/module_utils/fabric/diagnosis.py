@@ -425,8 +425,8 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
         return Diagnosis(
             "no_provisioner",
             "AGENT-01",
-            "The system started and has a network, but no provisioner ran: neither cloud-init nor the agent is "
-            "installed and enabled (or /etc/cloud/cloud-init.disabled exists).",
+            "The system started and has a network, but no provisioner ran: neither cloud-init nor the agent nor a unit "
+            "of the image's own is installed and enabled (or /etc/cloud/cloud-init.disabled exists).",
             _line(story, "multi_user", "login"),
         )
     if story.entries and not any(entry.report and entry.report.state == "Ready" for entry in healthy):
