@@ -7,7 +7,8 @@
 QEMU's user-mode network gives an address, but with restrict=on neither a router nor routes, and never option 245,
 by which the agent learns the WireServer's address (azurelinuxagent/common/dhcp.py, parse_dhcp_resp; without it and
 without a route to 168.63.129.16 it waits for ever) and cloud-init too (cloudinit/net/dhcp.py, "unknown-245").
-So every frame that goes to the guest passes through here (QEMU's filter-redirector), and DHCP replies are edited.
+So every frame that goes to the guest passes through here (QEMU's filter-redirector), and DHCP replies are edited. With
+them go the answers of the name server (dns.py).
 
 Private to the collection: its interface may change in any release.
 """
@@ -18,6 +19,7 @@ import struct
 import threading
 from typing import List, Optional, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import dns
 from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.qemu import (
     IMDS_ADDRESS,
     NETWORK_HOST,
@@ -27,7 +29,16 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric.qemu import 
 COOKIE = b"\x63\x82\x53\x63"
 
 #: Option numbers: RFC 2132, RFC 3442 (121), Microsoft's copy of it (249) and Azure's endpoint (245).
-SUBNET_MASK, ROUTER, CLASSLESS, CLASSLESS_MICROSOFT, AZURE_ENDPOINT, END, PAD = 1, 3, 121, 249, 245, 255, 0
+SUBNET_MASK, ROUTER, NAME_SERVER, CLASSLESS, CLASSLESS_MICROSOFT, AZURE_ENDPOINT, END, PAD = (
+    1,
+    3,
+    6,
+    121,
+    249,
+    245,
+    255,
+    0,
+)
 
 #: The subnet that the guest is told, much smaller than QEMU's: Azure's addresses lie behind the router.
 MASK = "255.255.255.0"
@@ -41,7 +52,7 @@ def _address(text: str) -> bytes:
 
 
 def options() -> List[Tuple[int, bytes]]:
-    """What Azure's DHCP server adds: mask, router, routes to both fixed addresses, the WireServer."""
+    """What Azure's DHCP server adds: mask, router, name server, routes to both fixed addresses, the WireServer."""
     router = _address(NETWORK_HOST)
     routes = b"\0" + router
     for address in (WIRESERVER_ADDRESS, IMDS_ADDRESS):
@@ -49,20 +60,11 @@ def options() -> List[Tuple[int, bytes]]:
     return [
         (SUBNET_MASK, _address(MASK)),
         (ROUTER, router),
+        (NAME_SERVER, _address(WIRESERVER_ADDRESS)),
         (CLASSLESS, routes),
         (CLASSLESS_MICROSOFT, routes),
         (AZURE_ENDPOINT, _address(WIRESERVER_ADDRESS)),
     ]
-
-
-def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    total = sum(struct.unpack(">%dH" % (len(data) // 2), data[: len(data) // 2 * 2]))
-    if len(data) % 2:
-        total += data[-1] << 8
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def _kept(data: bytes) -> Optional[List[bytes]]:
@@ -102,19 +104,41 @@ def edit(frame: bytes) -> bytes:
     ip = bytearray(frame[14:udp])
     ip[2:4] = struct.pack(">H", header + 8 + len(payload))
     ip[10:12] = b"\0\0"
-    ip[10:12] = struct.pack(">H", checksum(bytes(ip)))
+    ip[10:12] = struct.pack(">H", dns.checksum(bytes(ip)))
     # A zero checksum means that none was computed, which IPv4 allows (RFC 768).
     return frame[:14] + bytes(ip) + frame[udp : udp + 4] + struct.pack(">HH", 8 + len(payload), 0) + payload
 
 
-class Editor:
-    """The thread between QEMU's network and the guest: frames in from one socket, out through another.
+class Frames:
+    """Frames from a stream in which each is preceded by its length in four bytes, big endian (net/filter-mirror.c)."""
 
-    Frames are preceded by their length in four bytes, big endian (QEMU, net/filter-mirror.c).
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> List[bytes]:
+        """The frames that are complete now; ValueError where the stream cannot be one of frames."""
+        self._buffer += data
+        found = []
+        while len(self._buffer) >= 4:
+            length = struct.unpack(">I", self._buffer[:4])[0]
+            if length > MAX_FRAME:
+                raise ValueError("a frame of %d bytes" % length)
+            if len(self._buffer) < 4 + length:
+                break
+            found.append(self._buffer[4 : 4 + length])
+            self._buffer = self._buffer[4 + length :]
+        return found
+
+
+class Editor:
+    """The thread between QEMU's network and the guest.
+
+    from_network: what the network sends to the guest comes in here, and goes on through to_guest, edited.
+    from_guest: a copy of what the guest sends; what it asks the name server is answered through to_guest.
     """
 
-    def __init__(self, from_network: str, to_guest: str) -> None:
-        self.paths = (from_network, to_guest)
+    def __init__(self, from_network: str, to_guest: str, from_guest: str) -> None:
+        self.paths = (from_network, to_guest, from_guest)
         self._listening = []
         for path in self.paths:
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -143,29 +167,30 @@ class Editor:
                 if self._stopped in select.select([listener, self._stopped], [], [])[0]:
                     return
                 peers.append(listener.accept()[0])
-            self._copy(peers[0], peers[1])
-        except OSError:
+            self._copy(*peers)
+        except (OSError, ValueError):
             # QEMU has ended, and with it the network.
             return
         finally:
             for peer in peers:
                 peer.close()
 
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        buffer = b""
+    def _copy(self, network: socket.socket, target: socket.socket, sent: socket.socket) -> None:
+        streams = {network: Frames(), sent: Frames()}
+        waiting = b""
+        target.setblocking(False)
         while True:
-            if self._stopped in select.select([source, self._stopped], [], [])[0]:
+            # Always ready to read: QEMU waits until a frame is taken, and must not wait while we wait for it.
+            ready, writable, _errors = select.select([*streams, self._stopped], [target] if waiting else [], [])
+            if self._stopped in ready:
                 return
-            data = source.recv(262144)
-            if not data:
-                return
-            buffer += data
-            while len(buffer) >= 4:
-                length = struct.unpack(">I", buffer[:4])[0]
-                if length > MAX_FRAME:
+            for source in [stream for stream in streams if stream in ready]:
+                data = source.recv(262144)
+                if not data:
                     return
-                if len(buffer) < 4 + length:
-                    break
-                frame = edit(buffer[4 : 4 + length])
-                buffer = buffer[4 + length :]
-                target.sendall(struct.pack(">I", len(frame)) + frame)
+                for frame in streams[source].feed(data):
+                    onward = edit(frame) if source is network else dns.answer(frame)
+                    if onward is not None:
+                        waiting += struct.pack(">I", len(onward)) + onward
+            if writable:
+                waiting = waiting[target.send(waiting[:262144]) :]

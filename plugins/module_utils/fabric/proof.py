@@ -288,6 +288,7 @@ class Proof:
             forwards=forwards,
             frames_from_network=self.fabric.frame_sockets[0],
             frames_to_guest=self.fabric.frame_sockets[1],
+            frames_from_guest=self.fabric.frame_sockets[2],
         )
         with open(self.path("qemu.log"), "wb") as log:
             self.process = subprocess.Popen(

@@ -104,6 +104,7 @@ class Machine(NamedTuple):
     forwards: Tuple[Forward, ...]
     frames_from_network: str
     frames_to_guest: str
+    frames_from_guest: str
 
 
 # -- finding ---------------------------------------------------------------------------------------------------
@@ -328,10 +329,16 @@ def arguments(machine: Machine) -> List[str]:
     line += ["-netdev", network_option(machine.forwards)]
     line += ["-device", json.dumps({"driver": "virtio-net-pci", "netdev": "net0", "mac": machine.mac, "romfile": ""})]
     line += ["-object", "filter-dump,id=dump0,netdev=net0,maxlen=512,file=%s" % escape(machine.packet_log)]
-    # Everything that the network sends to the guest passes through the fabric, which edits DHCP replies.
-    for name, path in (("frames-out", machine.frames_from_network), ("frames-in", machine.frames_to_guest)):
+    # Everything that the network sends to the guest passes through the fabric, which edits DHCP replies; of what the
+    # guest sends it gets a copy, for the name server. It takes the connections in this order.
+    for name, path in (
+        ("frames-out", machine.frames_from_network),
+        ("frames-in", machine.frames_to_guest),
+        ("frames-sent", machine.frames_from_guest),
+    ):
         line += ["-chardev", "socket,id=%s,path=%s" % (name, escape(path))]
     line += ["-object", "filter-redirector,id=dhcp0,netdev=net0,queue=tx,outdev=frames-out,indev=frames-in"]
+    line += ["-object", "filter-mirror,id=dns0,netdev=net0,queue=rx,outdev=frames-sent"]
     line += ["-object", "rng-random,id=rng0,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng0"]
     line += ["-chardev", "file,id=serial0,append=on,path=%s" % escape(machine.serial_log)]
     line += ["-device", "isa-serial,chardev=serial0"]

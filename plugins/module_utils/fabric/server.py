@@ -186,12 +186,13 @@ class Fabric:
             self._servers.append(server)
             words = [sys.executable or "/usr/bin/python3", "-I", "-S", relay, service.socket_path]
             forwards.append(Forward(service.address, service.port, " ".join(shlex.quote(word) for word in words)))
-        self._editor = dhcp.Editor(os.path.join(self.folder, "out"), os.path.join(self.folder, "in"))
+        out, back, sent = (os.path.join(self.folder, name) for name in ("out", "in", "sent"))
+        self._editor = dhcp.Editor(out, back, sent)
         return tuple(forwards)
 
     @property
-    def frame_sockets(self) -> Tuple[str, str]:
-        """Where QEMU hands over frames for the guest, and where it takes them back."""
+    def frame_sockets(self) -> Tuple[str, str, str]:
+        """Where QEMU hands over frames for the guest, where it takes them back, and where it copies the guest's own."""
         if self._editor is None:
             raise AssertionError("editor must be set by now")
         return self._editor.paths

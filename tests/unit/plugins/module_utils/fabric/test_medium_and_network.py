@@ -1,4 +1,4 @@
-"""The UDF volume, DHCP replies, packet captures and disk images."""
+"""The UDF volume, DHCP replies, the name server, packet captures and disk images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import dhcp, image, pcap, udf
+from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import dhcp, dns, image, pcap, udf
 
 MAC = "00:0d:3a:01:02:03"
 
@@ -106,7 +106,7 @@ def test_a_reply_gets_azures_options_and_keeps_its_own() -> None:
     assert found[245] == socket.inet_aton("168.63.129.16")
     assert found[121] == found[249]
     assert b"\x20" + socket.inet_aton("168.63.129.16") + socket.inet_aton("160.0.0.2") in found[121]
-    assert dhcp.checksum(frame[14:34]) == 0
+    assert dns.checksum(frame[14:34]) == 0
     assert struct.unpack(">H", frame[16:18])[0] == len(frame) - 14
     assert struct.unpack(">H", frame[38:40])[0] == len(frame) - 34
 
@@ -129,22 +129,90 @@ def test_no_frame_raises(noise: bytes, cut: int) -> None:
 
 
 def test_frames_pass_through_the_sockets(tmp_path: Path) -> None:
-    editor = dhcp.Editor(str(tmp_path / "out"), str(tmp_path / "in"))
+    editor = dhcp.Editor(*(str(tmp_path / name) for name in ("out", "in", "sent")))
     editor.serve()
-    source, target = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
-    for peer, path in ((source, "out"), (target, "in")):
+    source, target, sent = (socket.socket(socket.AF_UNIX) for _ in range(3))
+    for peer, path in ((source, "out"), (target, "in"), (sent, "sent")):
         peer.settimeout(10)
         peer.connect(str(tmp_path / path))
     frames = [b"x" * 60, reply(b"\x35\x01\x02\xff"), b"y" * 1500]
-    source.sendall(b"".join(struct.pack(">I", len(frame)) + frame for frame in frames))
-    wanted = b"".join(struct.pack(">I", len(frame)) + frame for frame in map(dhcp.edit, frames))
-    got = b""
-    while len(got) < len(wanted):
-        got += target.recv(65536)
-    assert got == wanted
+    source.sendall(packed(*frames))
+    wanted = packed(*map(dhcp.edit, frames))
+    assert receive(target, len(wanted)) == wanted
+    # Of what the guest sends only a query comes back.
+    sent.sendall(packed(b"x" * 60, query(), tcp("160.0.0.15", "168.63.129.16", 53)))
+    wanted = packed(dns.answer(query()) or b"")
+    assert receive(target, len(wanted)) == wanted
+    # A guest that does not read yet keeps nobody else waiting.
+    for _ in range(300):
+        source.sendall(packed(b"z" * 60000))
+    assert len(receive(target, 300 * 60004)) == 300 * 60004
     editor.close()
-    source.close()
-    target.close()
+    for peer in (source, target, sent):
+        peer.close()
+
+
+def packed(*frames: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(frame)) + frame for frame in frames)
+
+
+def receive(peer: socket.socket, size: int) -> bytes:
+    got = b""
+    while len(got) < size:
+        got += peer.recv(min(1 << 20, size - len(got)))
+    return got
+
+
+# -- the name server ---------------------------------------------------------------------------------------------
+
+QUESTION = b"\x07example\x03com\0\0\x01\0\x01"
+
+
+def query(
+    message: bytes = b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\x01" + QUESTION + b"\0\0\x29\x05\xdc\0\0\0\0\0\0",
+    target: str = "168.63.129.16",
+    port: int = 53,
+) -> bytes:
+    udp = struct.pack(">HHHH", 40000, port, 8 + len(message), 0) + message
+    ends = socket.inet_aton("160.0.0.15") + socket.inet_aton(target)
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 7, 0x4000, 64, 17, 0) + ends
+    return b"\x52\x55\xa0\0\0\x02" + bytes.fromhex(MAC.replace(":", "")) + b"\x08\0" + ip + udp
+
+
+def test_the_name_server_knows_no_name() -> None:
+    frame = dns.answer(query())
+    assert frame is not None
+    assert frame[:6] == query()[6:12] and frame[6:12] == query()[:6]
+    assert frame[26:34] == socket.inet_aton("168.63.129.16") + socket.inet_aton("160.0.0.15")
+    assert dns.checksum(frame[14:34]) == 0
+    assert struct.unpack(">HHHH", frame[34:42]) == (53, 40000, len(frame) - 34, 0)
+    assert struct.unpack(">H", frame[16:18])[0] == len(frame) - 14
+    assert frame[42:] == b"\x12\x34\x81\x83\0\x01\0\0\0\0\0\0" + QUESTION
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        query(target="169.254.169.254"),
+        query(port=123),
+        query(b"\x12\x34\x81\x80\0\x01\0\0\0\0\0\0" + QUESTION),
+        query(b"\x12\x34\x01\x20\0\x02\0\0\0\0\0\0" + QUESTION),
+        query(b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\0" + QUESTION[:-1]),
+        query(b"\x12\x34\x01\x20\0\x01\0\0\0\0\0\0\xc0\x0c\0\x01\0\x01"),
+        query(b"\x12"),
+        query()[:-20],
+    ],
+)
+def test_what_is_no_query_gets_no_answer(frame: bytes) -> None:
+    assert dns.answer(frame) is None
+
+
+@given(st.binary(max_size=80), st.integers(0, 90))
+def test_no_frame_stops_the_name_server(noise: bytes, cut: int) -> None:
+    dns.answer(noise)
+    dns.answer((query()[:cut] + noise)[:200])
+    dns.respond(noise)
 
 
 # -- packets -----------------------------------------------------------------------------------------------------

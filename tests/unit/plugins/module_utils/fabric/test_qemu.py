@@ -39,6 +39,7 @@ def machine(**changes: object) -> qemu.Machine:
         forwards=(qemu.Forward("168.63.129.16", 80, "/usr/bin/python3 relay.py sock"),),
         frames_from_network="/tmp/p/out",
         frames_to_guest="/tmp/p/in",
+        frames_from_guest="/tmp/p/sent",
     )
     return base._replace(**changes)
 
