@@ -75,6 +75,8 @@ StandardOutput=journal+console
 [Install]
 WantedBy=multi-user.target
 """
+#: Without an agent the image makes its own host keys, before sshd looks for them.
+HOST_KEYS = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n"
 
 
 class Image(NamedTuple):
@@ -189,6 +191,7 @@ def _provisioner(image: Image, root: Path, log: Path) -> None:
         _write(root, "/usr/local/sbin/report-ready", REPORT_READY, 0o755)
         units = ["report-ready.service"]
         _write(root, "/etc/systemd/system/report-ready.service", REPORT_READY_UNIT)
+        _write(root, "/etc/systemd/system/ssh.service.d/host-keys.conf", HOST_KEYS)
     if units:
         _run(["chroot", str(root), "systemctl", "enable", *units], log)
 
