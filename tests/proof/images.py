@@ -174,8 +174,10 @@ def _network(image: Image, root: Path, log: Path) -> None:
 
 def _provisioner(image: Image, root: Path, log: Path) -> None:
     if image.provisioner in ("cloud-init", "both"):
-        # C.UTF-8 needs no generating; that of another locale fails in Debian 11 without recommended packages.
+        # C.UTF-8 needs no generating; that of another locale fails without recommended packages.
         _write(root, "/etc/cloud/cloud.cfg.d/90-azure.cfg", "datasource_list: [ Azure ]\nlocale: C.UTF-8\n")
+    if image.provisioner == "generic":
+        _write(root, "/etc/cloud/cloud.cfg.d/90-locale.cfg", "locale: C.UTF-8\n")
     if image.provisioner == "waagent":
         # Debian has the agent wait for cloud-init.
         text = (root / "etc/waagent.conf").read_text()
