@@ -72,6 +72,15 @@ def test_the_network_reaches_only_the_two_addresses() -> None:
     assert re.search(r"hostfwd=tcp:127\.0\.0\.1:0-160\.0\.0\.15:22$", netdev)
 
 
+def test_frames_pass_the_fabric_and_the_guests_own_are_copied_to_it() -> None:
+    line = qemu.arguments(machine())
+    sockets = [word.partition("=frames-")[2] for word in line if word.startswith("socket,id=frames-")]
+    # In the order in which the fabric takes the connections.
+    assert sockets == ["out,path=/tmp/p/out", "in,path=/tmp/p/in", "sent,path=/tmp/p/sent"]
+    assert "filter-redirector,id=dhcp0,netdev=net0,queue=tx,outdev=frames-out,indev=frames-in" in line
+    assert "filter-mirror,id=dns0,netdev=net0,queue=rx,outdev=frames-sent" in line
+
+
 @pytest.mark.parametrize(
     ("accel", "version", "expected"),
     [
