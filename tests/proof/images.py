@@ -75,7 +75,7 @@ StandardOutput=journal+console
 [Install]
 WantedBy=multi-user.target
 """
-#: Without an agent the image makes its own host keys, before sshd looks for them.
+#: Without cloud-init the image makes its own host keys, before sshd looks for them; the agent makes them later.
 HOST_KEYS = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n"
 
 
@@ -182,6 +182,8 @@ def _provisioner(image: Image, root: Path, log: Path) -> None:
         # Debian has the agent wait for cloud-init.
         text = (root / "etc/waagent.conf").read_text()
         _write(root, "/etc/waagent.conf", re.sub(r"(?m)^Provisioning\.Agent=.*$", "Provisioning.Agent=waagent", text))
+    if image.provisioner in ("waagent", "report-ready"):
+        _write(root, "/etc/systemd/system/ssh.service.d/host-keys.conf", HOST_KEYS)
     units: list[str] = []
     if image.provisioner == "agentless":
         files = ROLES / "provision_agentless" / "files"
@@ -193,7 +195,6 @@ def _provisioner(image: Image, root: Path, log: Path) -> None:
         _write(root, "/usr/local/sbin/report-ready", REPORT_READY, 0o755)
         units = ["report-ready.service"]
         _write(root, "/etc/systemd/system/report-ready.service", REPORT_READY_UNIT)
-        _write(root, "/etc/systemd/system/ssh.service.d/host-keys.conf", HOST_KEYS)
     if units:
         _run(["chroot", str(root), "systemctl", "enable", *units], log)
 
