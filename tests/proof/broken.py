@@ -138,6 +138,7 @@ MODPROBE = "/etc/modprobe.d/hardening.conf"
 NO_UDF = "install udf /bin/true\nblacklist udf\n"
 WANTS = "/etc/systemd/system/multi-user.target.wants"
 STATIC = "[Match]\nType=ether\n\n[Network]\nAddress=192.0.2.10/24\nGateway=192.0.2.1\n"
+NO_ROUTE = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n[Route]\nDestination=168.63.129.16/32\nType=blackhole\n"
 OTHER_MAC = "[Match]\nMACAddress=52:54:00:12:34:56\n\n[Network]\nDHCP=yes\n"
 NETWORK = "/etc/systemd/network/50-dhcp.network"
 DRIVERS = "virtio_blk,virtio_scsi,ahci,nvme,vmw_pvscsi"
@@ -204,6 +205,7 @@ WAYS = (
     Way("the agent lacks eject", lambda disk: disk.remove("/usr/bin/eject"),
         "agent_crashed", "PKG-12", "debian12-waagent"),
     Way("a fixed address", _write(NETWORK, STATIC), "static_address", "NET-01", "debian12-waagent"),
+    Way("a route that ends at the image itself", _write(NETWORK, NO_ROUTE), "firewall", "NET-14", "debian12-waagent"),
     Way("bound to another card's MAC address", _write(NETWORK, OTHER_MAC), "no_dhcp", "NET-01", "debian12-waagent"),
     Way("provisioned and never reported", _replace(PROGRAM, "health Ready || return 1", ":"),
         "not_reported", "NOAGENT-04", "debian12-agentless"),

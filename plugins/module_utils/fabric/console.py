@@ -100,6 +100,7 @@ HINTS = (
     _sign("no_media", r"Unable to find provisioning media"),
     _sign("udf", r"unknown filesystem type '?\(?udf"),
     _sign("dvd_failed", r"Mounting dvd failed|Failed to mount dvd|Failed to get dvd device"),
+    _sign("wire_failed", r"WireServer is not responding|Protocol endpoint not found"),
     _sign("imds_failed", r"Polling IMDS failed|Failed to fetch metadata from IMDS"),
     _sign(
         "dhcp_failed",

@@ -407,14 +407,17 @@ def _provisioner(story: Story) -> Optional[Diagnosis]:
     if up and not story.entries:
         if "agent_crash" in story.seen:
             return _agent_crashed(story)
-        if "imds_failed" in story.seen or story.traffic.refused:
+        ran = {"waagent", "cloud_init"} & set(story.seen)
+        # What else the system does may try addresses of the world, which says nothing of a provisioner.
+        if {"imds_failed", "wire_failed"} & set(story.seen) or (ran and story.traffic.refused):
             return Diagnosis(
                 "firewall",
                 "NET-14",
-                "The provisioner ran but reached neither the WireServer nor the metadata service.",
-                _line(story, "imds_failed") or "tried " + ", ".join(story.traffic.refused[:5]),
+                "The provisioner ran but reached neither the WireServer nor the metadata service: a firewall, a proxy "
+                "or a route of the image's own keeps it from them.",
+                _line(story, "imds_failed", "wire_failed") or "tried " + ", ".join(story.traffic.refused[:5]),
             )
-        if "waagent" in story.seen or "cloud_init" in story.seen:
+        if ran:
             who = "cloud-init" if "cloud_init" in story.seen else "the agent"
             return Diagnosis(
                 "provisioner_silent",

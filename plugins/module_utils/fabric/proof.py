@@ -69,6 +69,9 @@ CRASH_LIMIT = 80.0
 #: How long a boot loader may read nothing and say nothing before it is taken to wait for a person, in seconds.
 LOADER_LIMIT = 60.0
 
+#: How long an agent that has an address may fail to reach the WireServer, which always answers here, in seconds.
+WIRE_LIMIT = 120.0
+
 #: A report that is refused this often will not be taken later: the goal state never changes here.
 MAX_REFUSED = 3
 
@@ -536,13 +539,16 @@ class Proof:
 
     def _waits_in_vain(self, slow: float) -> bool:
         """Whether the guest waits, busily, for what will not come: see ROOT_LIMIT, an agent that fails again and again,
-        and an agent without cloud-init."""
+        one that reaches nobody, and one without cloud-init."""
         seen = self.console.seen
         if {"disk", "root_wait"} <= set(seen) and not {"root", "init"} & set(seen):
             return self.seconds > seen["root_wait"].seconds + ROOT_LIMIT * slow
         if "agent_crash" in seen and "cloud_init" not in seen:
             # It starts again every 15 seconds.
             return self.seconds > seen["agent_crash"].seconds + CRASH_LIMIT * slow
+        if "wire_failed" in seen and "ack" in self.traffic.dhcp and self.fabric and not self.fabric.entries():
+            # It would try for most of an hour.
+            return self.seconds > seen["wire_failed"].seconds + WIRE_LIMIT * slow
         if "agent_waits" in seen and "cloud_init" not in seen:
             # It would say so for half an hour. An agent that believes in an enabled cloud-init may be right for a
             # while: cloud-init speaks before it, but the two lines may cross.

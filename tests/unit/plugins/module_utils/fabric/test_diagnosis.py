@@ -255,6 +255,18 @@ CASES = [
     ),
     ("nobody provisions", story(BOOTED, UP), ("no_provisioner", "AGENT-01")),
     (
+        "nobody provisions, and something calls home",
+        story(BOOTED, UP._replace(refused=("20.1.2.3:443",))),
+        ("no_provisioner", "AGENT-01"),
+    ),
+    (
+        "the agent asks a proxy",
+        story(
+            BOOTED + "\nINFO Daemon Daemon Azure Linux Agent Version:2.7.3.0\n", UP._replace(refused=("10.1.2.3:3128",))
+        ),
+        ("firewall", "NET-14"),
+    ),
+    (
         "the agent runs and asks nobody",
         story(BOOTED + "\nINFO Daemon Daemon Azure Linux Agent Version:2.7.3.0\n", UP),
         ("provisioner_silent", "AGENT-04"),
@@ -262,6 +274,16 @@ CASES = [
     (
         "a firewall",
         story(BOOTED + "\ncloud-init[512]: Polling IMDS failed attempt 1 with exception\n", UP),
+        ("firewall", "NET-14"),
+    ),
+    (
+        "a route that keeps the agent from the WireServer",
+        story(
+            BOOTED
+            + "\n2026-11-22T00:10:06.103057Z INFO Daemon Daemon WireServer is not responding. Reset dhcp endpoint\n"
+            "2026-11-22T00:10:06.114434Z INFO Daemon Daemon Protocol endpoint not found: [ProtocolError] [Wireserver\n",
+            UP,
+        ),
         ("firewall", "NET-14"),
     ),
     (

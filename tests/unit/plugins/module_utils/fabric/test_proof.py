@@ -257,6 +257,18 @@ def test_a_guest_is_given_up_by_what_it_has_done(
     assert seconds <= one.seconds <= seconds + 4
 
 
+@pytest.mark.parametrize(("acknowledged", "outcome"), [(True, "idle"), (False, "timeout")])
+def test_an_agent_that_reaches_nobody_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, acknowledged: bool, outcome: str
+) -> None:
+    one = watched(monkeypatch, LOGIN + "\nINFO Daemon Daemon WireServer is not responding. Reset dhcp endpoint\n")
+    one.busy_seconds = lambda: one.seconds
+    if acknowledged:
+        one.traffic = pcap.NOTHING._replace(dhcp=("discover", "offer", "request", "ack"), packets=4)
+    assert one.watch() == outcome
+    assert outcome == "timeout" or proof.WIRE_LIMIT <= one.seconds <= proof.WIRE_LIMIT * 1.5 + 4
+
+
 @pytest.mark.parametrize("prompt", ["grub>", "grub rescue> "])
 def test_a_loader_at_its_prompt_is_busy_and_has_failed(monkeypatch: pytest.MonkeyPatch, prompt: str) -> None:
     one = watched(monkeypatch, "")
