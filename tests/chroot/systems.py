@@ -17,7 +17,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -141,12 +141,15 @@ def _mount(*argv: str) -> Iterator[None]:
         subprocess.run(["umount", "--lazy", target], check=False)
 
 
-def _install(system: System, root: Path) -> None:
-    debs = cache.root() / "debs" / system.suite
+def install(suite: str, packages: Sequence[str], root: Path) -> None:
+    """Packages of a Debian suite into an empty directory; Unavailable where that is not possible here."""
+    if os.geteuid() != 0 or not shutil.which("mmdebstrap"):
+        raise Unavailable("needs root and mmdebstrap")
+    debs = cache.root() / "debs" / suite
     debs.mkdir(parents=True, exist_ok=True)
     archives = '"$1"/var/cache/apt/archives'
     argv = ["mmdebstrap", "--quiet", "--mode=root", "--format=directory", "--variant=apt", "--architectures=amd64"]
-    argv += ["--skip=cleanup/apt", "--skip=check/signed-by", "--include=" + ",".join((*COMMON, *system.packages))]
+    argv += ["--skip=cleanup/apt", "--skip=check/signed-by", "--include=" + ",".join(packages)]
     argv += ['--aptopt=Acquire::Languages { "none"; }', '--aptopt=Apt::Install-Recommends "false"']
     argv += ["--aptopt=" + line for line in build.apt_settings().splitlines()]
     argv += [f"--setup-hook=mkdir -p {archives} && cp -n {debs}/*.deb {archives}/ || true"]
@@ -154,15 +157,15 @@ def _install(system: System, root: Path) -> None:
     argv += ['--essential-hook=mkdir -p "$1"/etc/initramfs-tools/conf.d "$1"/etc/kernel']
     argv += ['--essential-hook=echo MODULES=list >"$1"/etc/initramfs-tools/conf.d/modules']
     argv += [f"--customize-hook=cp -n {archives}/*.deb {debs}/ || true", f"--customize-hook=rm -f {archives}/*.deb"]
-    argv += [system.suite, str(root)]
+    argv += [suite, str(root)]
     main, security = build.host_archive()
     # Of a release that has gone into the archive, mirrors no longer hold every update.
-    lines = build.sources(system.suite, main, None if system.suite == "bullseye" else security)
+    lines = build.sources(suite, main, None if suite == "bullseye" else security)
     done = subprocess.run(
         [*argv, *(["-"] if lines else [])], input="\n".join(lines) + "\n", capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise Unavailable(f"no {system.suite} could be built here: {done.stderr.strip()[-600:]}")
+        raise Unavailable(f"no {suite} could be built here: {done.stderr.strip()[-600:]}")
 
 
 def images(system: System, folder: Path) -> dict[str, Path]:
@@ -190,7 +193,7 @@ def images(system: System, folder: Path) -> dict[str, Path]:
     place = folder / f"{system.name}.mnt"
     with ExitStack() as stack:
         stack.enter_context(_mount(stack.enter_context(_loop(work["root"])), str(place)))
-        _install(system, place)
+        install(system.suite, (*COMMON, *system.packages), place)
         if "boot" in work:
             beside = folder / f"{system.name}.boot"
             with _loop(work["boot"]) as device, _mount(device, str(beside)):
