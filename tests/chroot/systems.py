@@ -100,8 +100,14 @@ class Unavailable(Exception):
 
 
 def _tool(*argv: str) -> str:
-    environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-    return subprocess.run(argv, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env=build.system_environment())
+    return done.stdout.strip()
+
+
+def bring_collection(root: Path) -> None:
+    """Put the collection's module_utils below /run/lib of a system, for code that is run inside."""
+    library = root / "run/lib/ansible_collections/linuxvhd/azure/plugins/module_utils"
+    shutil.copytree(Path(__file__).resolve().parents[2] / "plugins/module_utils", library, dirs_exist_ok=True)
 
 
 def _image(path: Path, mib: int, *mkfs: str) -> None:
@@ -173,7 +179,7 @@ def images(system: System, folder: Path) -> dict[str, Path]:
     if os.geteuid() != 0:
         raise Unavailable("needs root")
     for tool, package in (("mmdebstrap", "mmdebstrap"), ("mkfs.ext4", "e2fsprogs"), ("losetup", "mount")):
-        if not shutil.which(tool, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+        if not shutil.which(tool, path=build.system_environment()["PATH"]):
             raise Unavailable(f"needs {tool} (package {package})")
     names = ["root"] + (["boot"] if system.boot_mib else []) + (["esp"] if system.esp else [])
     result = {name: folder / f"{system.name}.{name}.raw" for name in names}

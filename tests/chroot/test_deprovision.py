@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import systems
 
 from guests import build, cache
 
-ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-5be1"
 PACKAGES = "python3,passwd,sudo,openssh-server,waagent,cloud-init,systemd-sysv,isc-dhcp-client"
 
@@ -176,9 +176,7 @@ def used_copy(root: Path, target: Path) -> Path:
 
 def deprovision(root: Path, code: str = INSIDE) -> dict[str, Any]:
     """Run it inside: own processes, own host name, no network."""
-    lib = root / "run/lib/ansible_collections/linuxvhd/azure/plugins"
-    lib.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ROOT / "plugins/module_utils", lib / "module_utils", dirs_exist_ok=True)
+    systems.bring_collection(root)
     (root / "run/inside.py").write_text(code)
     inner = f"mount -t proc proc {root}/proc && exec chroot {root} /usr/bin/python3 -B /run/inside.py"
     subprocess.run(

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 import systems
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("dnf", "zypper", "rpm", "createrepo-c", "python3")
 
 SPEC = """Name: WALinuxAgent
@@ -109,8 +108,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     # Debian's rpm keeps its database elsewhere, so that nobody installs RPMs by mistake.
     (root / "etc/rpm/macros").write_text("%_dbpath /var/lib/rpm\n")
     (root / "etc/dnf/vars/releasever").write_text("9\n")
-    library = root / "run/lib/ansible_collections/linuxvhd/azure/plugins"
-    shutil.copytree(ROOT / "plugins/module_utils", library / "module_utils")
+    systems.bring_collection(root)
     (root / "run/inside.py").write_text(INSIDE)
     yield root
     shutil.rmtree(root, ignore_errors=True)

@@ -6,10 +6,10 @@ The seed is a small FAT file system with the volume label CIDATA (cloud-init's d
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
+from guests import build
 from guests.errors import GuestError
 
 SEED_BYTES = 1024 * 1024
@@ -36,7 +36,7 @@ def make_seed(directory: Path, user: str, key: str) -> Path:
     seed = directory / "seed.img"
     with seed.open("wb") as handle:
         handle.truncate(SEED_BYTES)
-    env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    env = build.system_environment()
     names = [str(files / "user-data"), str(files / "meta-data")]
     for argv in (["mkfs.vfat", "-n", "CIDATA", str(seed)], ["mcopy", "-i", str(seed), *names, "::"]):
         try:

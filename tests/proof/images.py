@@ -123,7 +123,7 @@ IMAGES = {
 
 
 def _run(argv: list[str], log: Path, text: str | None = None) -> None:
-    build.run(argv, log, stdin=text, env={**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"})
+    build.run(argv, log, stdin=text, env=build.system_environment())
 
 
 def _write(root: Path, name: str, text: str, mode: int = 0o644) -> None:
@@ -206,10 +206,11 @@ def _generalize(root: Path) -> None:
     (root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
     _write(root, "/etc/hostname", "localhost\n")
     _write(root, "/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-    _write(root, "/etc/resolv.conf", "")
     if (root / "usr/lib/systemd/systemd-resolved").exists():
-        (root / "etc/resolv.conf").unlink()
+        (root / "etc/resolv.conf").unlink(missing_ok=True)
         (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    else:
+        _write(root, "/etc/resolv.conf", "")
 
 
 def _loaders(root: Path, uuid_of_root: str, names: str, log: Path) -> None:

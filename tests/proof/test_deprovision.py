@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import proof
-from guests import cli, launch, start
+from guests import build, cli, launch, start
 from guests.errors import GuestError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,7 +243,7 @@ class Guest:
 @pytest.fixture
 def guest(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Guest]:
     for program in ("qemu-system-x86_64", "qemu-img", "debugfs", "sfdisk"):
-        if not shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"):
+        if not shutil.which(program, path=build.system_environment()["PATH"]):
             pytest.skip(f"needs {program}")
     try:
         state = Guest(request.param, tmp_path)

@@ -79,7 +79,8 @@ MAX_REFUSED = 3
 #: starts after that; whoever is denied for so long stays outside.
 DENIED_LIMIT = 60.0
 
-#: How long port 22 may stay silent after ready was reported and the console asks for a login, in seconds.
+#: How long port 22 may stay silent after ready was reported, and the console asks for a login or the server has failed
+#: to start, in seconds.
 SILENT_LIMIT = 90.0
 
 PR_SET_PDEATHSIG = 1
@@ -481,8 +482,9 @@ class Proof:
         while True:
             self._look()
             now = self.seconds
-            if (self._disk_read(), self.console.size) != loaded:
-                loaded, loaded_at = (self._disk_read(), self.console.size), now
+            progress = (self._disk_read(), self.console.size)
+            if progress != loaded:
+                loaded, loaded_at = progress, now
             if self.ready_seconds is not None:
                 return "ready"
             if self.process.poll() is not None:
@@ -637,7 +639,7 @@ class Proof:
                     return
             if self.seconds > limit or self.process.poll() is not None or self.console.fatal:
                 return
-            if "ssh_failed" in self.console.seen and self.seconds > since + 90:
+            if "ssh_failed" in self.console.seen and self.seconds > since + SILENT_LIMIT:
                 return
             if "Permission denied" in self.login.message:
                 denied = denied or self.seconds
