@@ -498,7 +498,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             "chrony": bool(host.which("chronyd")),
             "ssh": bool(host.which("sshd")),
             "sudo": bool(host.which("sudo")),
-            "initramfs_tools": bool(host.which("update-initramfs")),
+            # Not the command update-initramfs: Debian's dracut brings one too.
+            "initramfs_tools": host.is_dir("/etc/initramfs-tools/scripts/init-premount"),
         },
         "other_clocks": other_clocks(host),
         "rtc_local": "LOCAL" in host.read("/etc/adjtime", "").split("\n"),

@@ -90,12 +90,36 @@ NETWORK_PACKAGES = {
 }
 
 
+#: What a stand-in of a family with RPMs needs to make them, and what the contents of its RPMs need to run.
+RPM_PACKAGES = (
+    "createrepo-c",
+    "curl",
+    "dhcpcd-base",
+    "eject",
+    "libjson-c5",
+    "netcat-openbsd",
+    "nftables",
+    "openssl",
+    "python3-configobj",
+    "python3-crypt-r",
+    "python3-distro",
+    "python3-jinja2",
+    "python3-jsonpatch",
+    "python3-jsonschema",
+    "python3-oauthlib",
+    "python3-yaml",
+    "rpm",
+)
+
+
 #: Further scripts behind customize.sh, by guest: a layout that another distribution has.
 LAYOUTS = {
     "debian12-dracut": ("layout-el.sh",),
     "debian12-grub-legacy": ("layout-grub-legacy.sh",),
     "debian12-lvm": ("layout-lvm.sh",),
     "debian13-systemd-boot": ("layout-systemd-boot.sh",),
+    "standin-el9": ("layout-rpm.sh", "layout-el9.sh"),
+    "standin-leap": ("layout-rpm.sh", "layout-leap.sh"),
 }
 
 
@@ -188,6 +212,23 @@ GUESTS = {
         Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
         Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),
         Definition("debian13-agents", "trixie", network="networkd", packages=("cloud-init", "waagent")),
+        # Stand-ins of families that cannot be had here (layout-rpm.sh says what is theirs and what is Debian's).
+        Definition(
+            "standin-el9",
+            "forky",
+            initramfs="dracut",
+            network="networkmanager",
+            fstab="label",
+            packages=("dnf", "hostname", "login", "mount", "passwd", *RPM_PACKAGES),
+        ),
+        Definition(
+            "standin-leap",
+            "trixie",
+            firmware="uefi",
+            initramfs="dracut",
+            network="networkmanager",
+            packages=("zypper", *RPM_PACKAGES),
+        ),
         # Required in every installation, and no longer brought along by the essential packages.
         Definition(
             "testing-uefi",

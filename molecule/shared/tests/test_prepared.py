@@ -217,7 +217,12 @@ def test_pkg_03_11_12_packages(host: Host, name: str) -> None:
 
 
 def test_nvme_07_azure_vm_utils_where_the_release_has_it(host: Host) -> None:
-    if not host.exists("apt-cache") or host.run("apt-cache show azure-vm-utils").rc != 0:
+    asks = {
+        "apt-cache": "apt-cache show azure-vm-utils",
+        "dnf": "dnf -q repoquery azure-vm-utils | grep .",
+        "zypper": "zypper --non-interactive search --match-exact azure-vm-utils",
+    }
+    if not any(host.exists(tool) and host.run(line).rc == 0 for tool, line in asks.items()):
         pytest.skip("this release does not have the package")
     assert host.package("azure-vm-utils").is_installed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import packages
@@ -261,3 +263,12 @@ def test_what_stands_beside_and_in_the_way(make_host) -> None:
     assert found["cmdline_extra_remove"] == ["ds=nocloud;s=http://192.0.2.1/"]
     assert [sentence for sentence in found["warnings"] if "AllowGroups ops" in sentence]
     assert not [sentence for sentence in found["warnings"] if "AllowUsers" in sentence]
+
+
+def test_the_update_initramfs_of_dracut_is_not_initramfs_tools(make_host) -> None:
+    release = {"/etc/os-release": "ID=debian\nVERSION_CODENAME=forky\n", "/usr/sbin/update-initramfs": "#!/bin/sh\n"}
+    host = make_host(release)
+    (Path(host.root) / "usr/sbin/update-initramfs").chmod(0o755)
+    assert host.which("update-initramfs") and not look(host)["installed"]["initramfs_tools"]
+    host = make_host({**release, "/etc/initramfs-tools/scripts/init-premount/x": ""})
+    assert look(host)["installed"]["initramfs_tools"]
