@@ -263,7 +263,8 @@ def grub_serial(context: Context) -> Outcome:
         return na("GRUB is not the boot loader.")
     values = grub_defaults(context)
     terminal = values.get("GRUB_TERMINAL", ("", ""))[0]
-    sides = [values.get(name, ("", ""))[0] or terminal for name in ("GRUB_TERMINAL_INPUT", "GRUB_TERMINAL_OUTPUT")]
+    # grub-mkconfig has the common one win over those of the sides, of which anaconda sets the output's.
+    sides = [terminal or values.get(name, ("", ""))[0] for name in ("GRUB_TERMINAL_INPUT", "GRUB_TERMINAL_OUTPUT")]
     wrong = []
     for name, value in zip(("GRUB_TERMINAL_INPUT", "GRUB_TERMINAL_OUTPUT"), sides):
         if "serial" not in value.split():

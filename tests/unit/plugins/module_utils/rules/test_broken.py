@@ -240,6 +240,7 @@ RIGHT: list[Case] = [
     case("KERN-06", "debian", {"/etc/sysctl.d/99.conf": "#kernel.modules_disabled = 1\nkernel.modules_disabled = 0\n"}),
     case("KERN-09", "ubuntu", {"/usr/lib/modprobe.d/blacklist_linux.conf": "blacklist hyperv_fb\nblacklist hyperv_drm\n", "/etc/modprobe.d/o.conf": "options hv_netvsc ring_size=256\n"}),
     case("BOOT-10", "debian", {"/etc/default/grub.d/a.cfg": 'GRUB_TERMINAL="$GRUB_TERMINAL"\nGRUB_SERIAL_COMMAND+=" --unit=0"\n'}),
+    case("BOOT-10", "el9", {"/etc/default/grub": 'GRUB_TERMINAL_OUTPUT=console\nGRUB_TERMINAL="serial console"\nGRUB_SERIAL_COMMAND=serial\n'}),
     case("BOOT-12", "debian", {"/etc/default/grub": 'GRUB_CMDLINE_LINUX=""\nGRUB_TERMINAL="console serial"\nGRUB_SERIAL_COMMAND=serial\nGRUB_CMDLINE_LINUX+=" console=tty1 console=ttyS0,115200n8"\n'}),
     case("NET-01", "ubuntu", {"/etc/netplan/01.yaml": "network:\n  ethernets:\n    any:\n      match: {name: 'e*'}\n      dhcp4: true\n      nameservers: {addresses: [1.1.1.1]}\n"}),
     case("NET-01", "debian", {"/etc/network/interfaces": "source /etc/network/interfaces.d/*\n", "/etc/network/interfaces.d/eth0": "allow-hotplug /eth0\niface eth0 inet dhcp\n", **NO_CLOUD_NETWORK}),
