@@ -60,5 +60,5 @@ chroot "$root" usermod --append --groups wheel "$GUEST_USER"
 sed -i 's/^%sudo.*/%wheel\tALL=(ALL)\tALL/' "$root/etc/sudoers"
 grep -q '^%wheel' "$root/etc/sudoers"
 finish=$root/finish-installation
-sed -i 's,/boot/initrd\.img-\${kernel##\*/},/boot/initramfs-${kernel##*/}.img,; s,^    rm -f /finish-installation,    rm -f /boot/initrd.img*\n&,' "$finish"
+sed -i 's,/boot/initrd\.img-\${kernel##\*/},/boot/initramfs-${kernel##*/}.img,' "$finish"
 grep -q 'boot/initramfs-' "$finish"

@@ -44,5 +44,5 @@ root ALL=(ALL:ALL) ALL
 END
 chmod 0440 "$root/etc/sudoers"
 finish=$root/finish-installation
-sed -i 's,/boot/initrd\.img-\${kernel##\*/},/boot/initrd-${kernel##*/},; s,^    rm -f /finish-installation,    rm -f /boot/initrd.img*\n&,' "$finish"
+sed -i 's,/boot/initrd\.img-\${kernel##\*/},/boot/initrd-${kernel##*/},' "$finish"
 grep -q '/boot/initrd-\$' "$finish"

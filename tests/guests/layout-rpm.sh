@@ -113,7 +113,7 @@ rm -f "$root/usr/sbin/update-grub" "$root/usr/sbin/update-grub2"
 # finish.sh, which runs once as the guest's process 1, speaks Debian's names.
 finish=$root/finish-installation
 sed -i \
-    -e 's,^    update-grub || .*,    grub2-mkconfig -o /boot/grub2/grub.cfg || { fail grub2-mkconfig; return 1; },' \
+    -e 's,^    update-grub || .*,    rm -f /boot/initrd.img*\n    grub2-mkconfig -o /boot/grub2/grub.cfg || { fail grub2-mkconfig; return 1; },' \
     -e 's,^    rm -f /finish-installation,&\n    rm -rf /var/lib/dpkg /var/lib/apt /var/cache/apt /etc/apt /usr/bin/apt /usr/bin/apt-* /usr/bin/dpkg*,' \
     "$finish"
 grep -q grub2-mkconfig "$finish" && grep -q 'rm -rf /var/lib/dpkg' "$finish"
