@@ -13,8 +13,10 @@ Text functions are pure; plan() looks at a host and says which files have to cha
 Private to the collection: its interface may change in any release.
 """
 
+import binascii
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+import socket
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
@@ -136,8 +138,37 @@ def hotplug_line(names: Sequence[str]) -> str:
     return "allow-hotplug %s\n" % " ".join(names)
 
 
-def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
+def _constructions(stanzas: Sequence[Stanza]) -> Set[str]:
+    """The interfaces that are bridges, bonds or VLANs of the stanzas', or ports of one."""
+    found: Set[str] = set()
+    for stanza in stanzas:
+        for line in stanza.body:
+            match = re.match(r"(bridge|bond|vlan)[-_](ports|slaves|raw[-_]device|master|mode)\b", line)
+            if match is not None:
+                found.update(stanza.words[:1])
+                if match.group(2) not in ("master", "mode"):
+                    found.update(line.split()[1:])
+    return found
+
+
+def moved_names(stanzas: Sequence[Stanza], always: Sequence[str] = ()) -> List[str]:
+    """The names of the Ethernet stanzas that do not stay: those of `always`, and all that are not plain DHCP.
+
+    A second card with DHCP of its own is somebody's intention; a fixed address or a MAC pin is not for Azure.
+    """
+    built = _constructions(stanzas)
+    plain: Dict[str, bool] = {}
+    for stanza in stanzas:
+        name = stanza.words[0] if stanza.kind == "iface" and stanza.words else ""
+        if _ETHERNET.match(name) and name not in built:
+            plain[name] = plain.get(name, True) and stanza_is_plain_dhcp(stanza)
+    return sorted(name for name in plain if name in always or not plain[name])
+
+
+def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Change], List[str]]:
     """Move Ethernet stanzas out of the installer's file into ours (requirements, section 2.4).
+
+    Each card whose stanza goes gets DHCP instead: none that the build machine uses is left without configuration.
 
     With cloud-init the iface stanzas stand in the file that cloud-init replaces at boot, and the class in one of our
     own, which it does not replace. udev starts ifup@<card> for a card of that class, and by the time it runs
@@ -146,7 +177,18 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
     networking.service is not done yet. With both, the second of the two finds the card configured.
     """
     paths = [INTERFACES] + [path for path in host.glob(INTERFACES_FOLDER + "/*") if host.is_file(path)]
-    names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary != "eth0" else [])
+    texts = {path: host.read(path) for path in paths if path != IFUPDOWN_OWN}
+    cloud = parse_interfaces(texts.get(IFUPDOWN_CLOUD, "")) if cloud_init else []
+    if CLOUD_MARK in texts.get(IFUPDOWN_CLOUD, "") and cloud_init and not moved_names(cloud):
+        # What cloud-init has written since is DHCP and serves this machine.
+        del texts[IFUPDOWN_CLOUD]
+    stanzas = [stanza for text in texts.values() for stanza in parse_interfaces(text)]
+    moved = moved_names(stanzas, ("eth0", primary))
+    built = _constructions(stanzas)
+    names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary not in built | {"eth0"} else [])
+    # The alias of a card (eth0:1) is none of its own.
+    further = [name for name in moved if name not in names and ":" not in name]
+    names += further
     # The card may have got another name since; what an earlier run allowed stays allowed.
     before = edits.read_optional(host, IFUPDOWN_OWN) or ""
     names += [
@@ -159,51 +201,29 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> List[edits.Change]:
     own = {IFUPDOWN_OWN: HEADER + hotplug_line(names)}
     if not cloud_init:
         own[IFUPDOWN_OWN] += dhcp_stanzas(names)
-    elif not (host.is_file(IFUPDOWN_CLOUD) and CLOUD_MARK in host.read(IFUPDOWN_CLOUD)):
+    elif IFUPDOWN_CLOUD in paths and IFUPDOWN_CLOUD not in texts:
+        known = [stanza.words[0] for stanza in cloud if stanza.kind == "iface" and stanza.words]
+        missing = dhcp_stanzas([name for name in moved if name in names and name not in known])
+        own[IFUPDOWN_CLOUD] = host.read(IFUPDOWN_CLOUD) + missing
+    else:
         own[IFUPDOWN_CLOUD] = HEADER + dhcp_stanzas(names)
     changes: List[edits.Change] = []
-    for path in paths:
-        # What cloud-init has written since is DHCP and serves this machine.
-        if path in own or (path == IFUPDOWN_CLOUD and cloud_init):
+    for path in sorted(own):
+        changes += edits.plan_file(host, path, own[path])
+    for path, text in texts.items():
+        if path in own:
             continue
-        text = host.read(path)
-        stanzas = parse_interfaces(text)
-        bridged = {
-            word
-            for stanza in stanzas
-            for line in stanza.body
-            if re.match(r"(bridge|bond|vlan)[-_](ports|slaves|raw[-_]device)", line)
-            for word in line.split()[1:]
-        }
-        moved = sorted(
-            {
-                stanza.words[0]
-                for stanza in stanzas
-                if stanza.kind == "iface" and stanza.words and _ETHERNET.match(stanza.words[0])
-            }
-            - bridged
-        )
-        # A second card with DHCP of its own is somebody's intention; a fixed address or a MAC pin is not for Azure.
-        moved = [
-            name
-            for name in moved
-            if name in (primary, "eth0")
-            or not all(
-                stanza_is_plain_dhcp(stanza)
-                for stanza in stanzas
-                if stanza.kind == "iface" and stanza.words[:1] == [name]
-            )
-        ]
-        after = interfaces_without(text, moved)
+        after: Optional[str] = interfaces_without(text, moved)
         if path == INTERFACES:
-            after = _with_source(after)
-        elif path != INTERFACES and moved and not [s for s in parse_interfaces(after) if s.kind == "iface"]:
-            changes += edits.plan_file(host, path, None)
-            continue
+            after = _with_source(after or "")
+        elif after != text and not [stanza for stanza in parse_interfaces(after or "") if stanza.kind == "iface"]:
+            after = None
         changes += edits.plan_file(host, path, after)
-    for path in sorted(own, reverse=True):
-        changes = edits.plan_file(host, path, own[path]) + changes
-    return changes
+    return changes, [
+        "%s had a fixed address or a MAC address of its own in ifupdown's files; it gets DHCP from the next boot on."
+        % name
+        for name in further
+    ]
 
 
 def _with_source(text: str) -> str:
@@ -568,14 +588,72 @@ def _wicked(host: Host) -> List[edits.Change]:
 # -- the host ----------------------------------------------------------------------------------------------------
 
 
-def primary_interface(host: Host) -> str:
-    """The interface of the default route; "" where there is none or a mounted image is looked at."""
-    best: Tuple[int, str] = (1 << 32, "")
-    for line in host.read("/proc/net/route", "").split("\n")[1:]:
-        fields = line.split()
-        if len(fields) > 7 and fields[1] == "00000000" and fields[6].isdigit():
-            best = min(best, (int(fields[6]), fields[0]))
+def cards(host: Host) -> List[str]:
+    """The Ethernet cards of the running system."""
+    return [
+        name
+        for name in host.listdir("/sys/class/net")
+        if host.exists("/sys/class/net/%s/device" % name) and host.read("/sys/class/net/%s/type" % name, "") == "1\n"
+    ]
+
+
+def _ssh_address(host: Host) -> bytes:
+    """The address of this machine that the play's SSH connection uses; empty without one.
+
+    sudo takes SSH_CONNECTION from the environment, so the processes above this one are asked as well.
+    """
+    process = "self"
+    for _level in range(20):
+        try:
+            environment = host.read("/proc/%s/environ" % process, "")
+            parents = host.read("/proc/%s/stat" % process, "").rpartition(")")[2].split()
+            match = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (?:::ffff:(?=\d+\.))?([0-9A-Fa-f.:]+)", environment)
+            if match is not None:
+                return socket.inet_pton(socket.AF_INET6 if ":" in match.group(1) else socket.AF_INET, match.group(1))
+        except (AzurePrepError, OSError):
+            break
+        if len(parents) < 2:
+            break
+        process = parents[1]
+    return b""
+
+
+def _card_of(host: Host, address: bytes) -> str:
+    """The interface whose network an address of this machine is in."""
+    best: Tuple[int, str] = (0, "")
+    if len(address) == 4:
+        number = int.from_bytes(address, "little")
+        for fields in _routes(host):
+            mask = int(fields[7], 16)
+            if number & mask == int(fields[1], 16):
+                best = max(best, (bin(mask).count("1"), fields[0]))
+    for line in host.read("/proc/net/if_inet6", "").split("\n") if address else ():
+        if line.split()[:1] == [binascii.hexlify(address).decode("ascii")]:
+            best = (128, line.split()[-1])
     return best[1]
+
+
+def _routes(host: Host) -> List[List[str]]:
+    """The IPv4 routes of /proc/net/route (proc(5)), as fields."""
+    rows = [line.split() for line in host.read("/proc/net/route", "").split("\n")[1:]]
+    return [fields for fields in rows if len(fields) > 7 and fields[6].isdigit()]
+
+
+def primary_interface(host: Host) -> str:
+    """The interface of the default route; without one that of the SSH connection, or the only card.
+
+    "" where there is none of these, or a mounted image is looked at.
+    """
+    best: Tuple[int, str] = (1 << 32, "")
+    for fields in _routes(host):
+        if fields[1] == "00000000":
+            best = min(best, (int(fields[6]), fields[0]))
+    for line in host.read("/proc/net/ipv6_route", "").split("\n") if not best[1] else ():
+        fields = line.split()
+        if len(fields) > 9 and fields[:2] == ["0" * 32, "00"] and fields[9] != "lo":
+            best = min(best, (int(fields[5], 16), fields[9]))
+    found = cards(host)
+    return best[1] or _card_of(host, _ssh_address(host)) or (found[0] if len(found) == 1 else "")
 
 
 #: Rules of a firewall, which may name the card.
@@ -588,12 +666,7 @@ def other_name(host: Host, primary: str) -> str:
     A card that an old rule pins to eth0 gets udev's name (systemd.net-naming-scheme(7)) as soon as the rule is gone.
     Empty too where there are several cards: which of them the kernel would call eth0 is not known.
     """
-    cards = [
-        name
-        for name in host.listdir("/sys/class/net")
-        if host.exists("/sys/class/net/%s/device" % name) and host.read("/sys/class/net/%s/type" % name, "") == "1\n"
-    ]
-    if cards != [primary]:
+    if cards(host) != [primary]:
         return ""
     if not re.match(r"eth\d+$", primary):
         return primary
@@ -675,7 +748,9 @@ def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: b
     if "networkmanager" in found and ("netplan" not in found or host.glob(NM_FOLDER + "/*")):
         changes += _networkmanager(host)
     if "ifupdown" in found:
-        changes += _ifupdown(host, primary, managed)
+        moved, sentences = _ifupdown(host, primary, managed)
+        changes += moved
+        warnings += sentences
     if "ifcfg" in found or legacy_ifcfg:
         changes += _ifcfg_red_hat(host, legacy_ifcfg)
     if "wicked" in found:

@@ -126,7 +126,7 @@ boot_id:
   type: str
   sample: 7a4c1f0e-6b0c-4a55-8ad1-0a3d4e3f2b1c
 primary_interface:
-  description: The interface of the default route.
+  description: The interface of the default route, else that of the SSH connection, else the only card.
   returned: success
   type: str
   sample: ens3

@@ -13,7 +13,7 @@ description:
   - Turns the present network configuration (netplan, systemd-networkd, NetworkManager, ifupdown, ifcfg, wicked)
     to DHCP without MAC address, UUID or fixed address, rules NET-01 to NET-08.
   - The card is called eth0 on Azure and may have another name on the build hypervisor; both are served.
-    Bridges, bonds and further cards with DHCP of their own stay.
+    Bridges, bonds and further cards with DHCP of their own stay. A further card with a fixed address gets DHCP.
   - Nothing is restarted. The running connection stays up; the new configuration counts from the next boot.
   - Removes what ties a card's name to its MAC address.
 version_added: 0.1.0
@@ -24,7 +24,9 @@ extends_documentation_fragment:
   - linuxvhd.azure.attributes.root
 options:
   primary:
-    description: The interface in use. Without it the one of the default route.
+    description:
+      - The interface in use.
+      - Without it the one of the default route, else that of the SSH connection, else the only card.
     type: str
   cloud_init:
     description: Whether cloud-init will write the network configuration at the first boot on Azure.
@@ -50,7 +52,7 @@ renderers:
   elements: str
   sample: [ifupdown]
 primary:
-  description: The interface of the default route; empty where there is none.
+  description: The interface in use; empty where it is not known.
   returned: success
   type: str
   sample: ens3

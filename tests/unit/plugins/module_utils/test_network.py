@@ -111,6 +111,47 @@ def test_bridges_and_second_cards_stay(make_host) -> None:
     assert host.read("/etc/network/interfaces").startswith(text)
 
 
+TWO_CARDS = """\
+auto lo
+iface lo inet loopback
+auto enp0s3 enp0s8
+iface enp0s3 inet dhcp
+iface enp0s8 inet static
+    address 192.168.56.10/24
+iface enp0s8:1 inet static
+    address 192.168.56.11/24
+"""
+
+
+@pytest.mark.parametrize("primary", ["", "enp0s3"])
+@pytest.mark.parametrize("cloud_init", [True, False])
+def test_each_card_that_had_an_address_gets_one(make_host, primary: str, cloud_init: bool) -> None:
+    """A card that is served by no file any more has no address after a restart, and nobody reaches the machine."""
+    host = make_host({"/etc/network/interfaces": TWO_CARDS})
+    done = twice(host, primary=primary, cloud_init=cloud_init)
+    texts = [host.read(path) for path in host.glob("/etc/network/interfaces.d/*") + ["/etc/network/interfaces"]]
+    stanzas = [stanza for text in texts for stanza in network.parse_interfaces(text)]
+    served = [stanza.words for stanza in stanzas if stanza.kind == "iface"]
+    assert served.count(["enp0s8", "inet", "dhcp"]) == 1 and served.count(["enp0s3", "inet", "dhcp"]) == 1
+    assert not [words for words in served if "static" in words]
+    allowed = [name for stanza in stanzas if stanza.kind in ("auto", "allow-hotplug") for name in stanza.words]
+    assert sorted(allowed) == ["enp0s3", "enp0s8", "eth0", "lo"]
+    assert done["warnings"] and "enp0s8" in done["warnings"][0]
+
+
+def test_a_card_beside_what_cloud_init_wrote(make_host) -> None:
+    """Its file is kept, as it serves this machine, unless it holds a fixed address itself."""
+    wrote = "# This file is generated from information provided by the datasource.\nauto ens3\niface ens3 inet %s\n"
+    main = "source /etc/network/interfaces.d/*\nauto ens4\niface ens4 inet static\n  address 10.0.0.5/24\n"
+    path = "/etc/network/interfaces.d/50-cloud-init"
+    host = make_host({"/etc/network/interfaces": main, path: wrote % "dhcp"})
+    twice(host)
+    assert host.read(path) == wrote % "dhcp" + "\niface ens4 inet dhcp\n"
+    host.write(path, wrote % "static" + "  address 10.0.0.6/24\n")
+    twice(host)
+    assert host.read(path) == network.HEADER + network.dhcp_stanzas(["eth0", "ens3", "ens4"])
+
+
 def test_networkmanager(make_host) -> None:
     path = "/etc/NetworkManager/system-connections/Wired connection 1.nmconnection"
     bridge = "[connection]\ntype=ethernet\nmaster=br0\ninterface-name=ens4\n"
@@ -215,6 +256,30 @@ def test_primary_interface(make_host) -> None:
     routes = table + row % ("wlan0", "00000000", 600) + row % ("ens3", "00000000", 100) + row % ("x", "0002000A", 0)
     assert network.primary_interface(make_host({"/proc/net/route": routes})) == "ens3"
     assert network.primary_interface(make_host({"/proc/net/route": table})) == ""
+
+
+ROUTES = (
+    "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\nenp0s8\t0038A8C0\t00000000\t1\t0\t0\t0\t00FFFFFF\n"
+)
+NONE = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        ({"/proc/net/ipv6_route": f"{NONE} 00 {NONE} 00 {NONE} ffffffff 1 0 200200 lo\n"
+          f"{NONE} 00 {NONE} 00 fe80{NONE[4:]} 00000400 1 0 3 ens3\n"}, "ens3"),
+        # As sudo leaves it: the variable is the parent's.
+        ({"/proc/net/route": ROUTES, "/proc/self/environ": "A=1\0", "/proc/self/stat": "9 (a) b) S 8 9",
+          "/proc/8/environ": "X=SSH\0SSH_CONNECTION=192.168.56.1 5 192.168.56.10 22\0", "/proc/8/stat": ""}, "enp0s8"),
+        ({"/proc/net/if_inet6": "fe80" + "0" * 27 + "1 02 40 20 80 ens3\n", "/proc/self/stat": "",
+          "/proc/self/environ": "SSH_CONNECTION=fe80::2%ens3 5 fe80::1%ens3 22\0"}, "ens3"),
+        ({"/sys/class/net/ens5/device/vendor": "", "/sys/class/net/ens5/type": "1\n"}, "ens5"),
+        ({"/proc/self/environ": "SSH_CONNECTION=? ? : ?\0", "/proc/self/stat": "1"}, ""),
+    ],
+)  # fmt: skip
+def test_primary_interface_without_a_default_route(make_host, files, wanted: str) -> None:
+    assert network.primary_interface(make_host(files)) == wanted
 
 
 def test_sriov_by_the_vendor_or_by_us_but_not_both(make_host) -> None:
