@@ -56,7 +56,19 @@ PERSISTENT_RULES = (
 )
 GENERATOR = "75-persistent-net-generator.rules"
 
-_ETHERNET = re.compile(r"^(eth|en|em|p\d)")
+#: Names of what is no Ethernet card: bridges, bonds, VLANs, tunnels, wireless cards, ports of guests and containers.
+_OTHER_KIND = re.compile(
+    r"(lo(:|$)|[\w-]*br(idge)?([-\d*]|$)|bond|team|vlan|vxlan|tun|tap|wg|ppp|gre|sit\d|ip6|ipip|wl|ww|ib\d|can\d|dummy"
+    r"|ifb|docker|veth|vnet|lxc|lxd|ovs|tailscale|zt|[\w-]+\.\d)"
+)
+
+#: Methods of interfaces(5) by which no Ethernet card gets an address.
+_OTHER_METHODS = ("loopback", "tunnel", "v4tunnel", "6to4", "ppp", "wvdial", "can")
+
+
+def is_ethernet(name: str) -> bool:
+    """Whether an interface of this name (or pattern) may be an Ethernet card; on Azure it is then called eth0."""
+    return bool(name) and not _OTHER_KIND.match(name)
 
 
 class Stanza(NamedTuple):
@@ -139,14 +151,16 @@ def hotplug_line(names: Sequence[str]) -> str:
 
 
 def _constructions(stanzas: Sequence[Stanza]) -> Set[str]:
-    """The interfaces that are bridges, bonds or VLANs of the stanzas', or ports of one."""
+    """The interfaces that the stanzas make bridges, bonds, VLANs or wireless ones, and the ports of those."""
     found: Set[str] = set()
     for stanza in stanzas:
         for line in stanza.body:
-            match = re.match(r"(bridge|bond|vlan)[-_](ports|slaves|raw[-_]device|master|mode)\b", line)
+            match = re.match(
+                r"(?:(?:bridge|bond|vlan)[-_](?:(ports|slaves|raw[-_]device)|master|mode)|wpa-|wireless)", line
+            )
             if match is not None:
                 found.update(stanza.words[:1])
-                if match.group(2) not in ("master", "mode"):
+                if match.group(1):
                     found.update(line.split()[1:])
     return found
 
@@ -160,7 +174,7 @@ def moved_names(stanzas: Sequence[Stanza], always: Sequence[str] = ()) -> List[s
     plain: Dict[str, bool] = {}
     for stanza in stanzas:
         name = stanza.words[0] if stanza.kind == "iface" and stanza.words else ""
-        if _ETHERNET.match(name) and name not in built:
+        if is_ethernet(name) and name not in built and stanza.words[2:3] not in [[word] for word in _OTHER_METHODS]:
             plain[name] = plain.get(name, True) and stanza_is_plain_dhcp(stanza)
     return sorted(name for name in plain if name in always or not plain[name])
 
@@ -185,19 +199,17 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
     stanzas = [stanza for text in texts.values() for stanza in parse_interfaces(text)]
     moved = moved_names(stanzas, ("eth0", primary))
     built = _constructions(stanzas)
-    names = ["eth0"] + ([primary] if _ETHERNET.match(primary) and primary not in built | {"eth0"} else [])
-    # The alias of a card (eth0:1) is none of its own.
-    further = [name for name in moved if name not in names and ":" not in name]
-    names += further
     # The card may have got another name since; what an earlier run allowed stays allowed.
     before = edits.read_optional(host, IFUPDOWN_OWN) or ""
-    names += [
-        name
-        for stanza in (parse_interfaces(before) if before.startswith(HEADER) else [])
-        if stanza.kind == "allow-hotplug"
-        for name in stanza.words
-        if name not in names
-    ]
+    ours = parse_interfaces(before) if before.startswith(HEADER) else []
+    names = [name for stanza in ours if stanza.kind == "allow-hotplug" for name in stanza.words]
+    # The alias of a card (eth0:1) is none of its own.
+    further = [name for name in moved if name not in names + ["eth0", primary] and ":" not in name]
+    names += ["eth0"] + ([primary] if is_ethernet(primary) and primary not in built else []) + further
+    # Without its pin a card gets the name that udev gives it.
+    pinned = pinned_names(host)
+    names += [udev_name(host, name) for name in names if name in pinned]
+    names = list(dict.fromkeys(name for name in names if name))
     own = {IFUPDOWN_OWN: HEADER + hotplug_line(names)}
     if not cloud_init:
         own[IFUPDOWN_OWN] += dhcp_stanzas(names)
@@ -301,15 +313,18 @@ def keyfile_to_dhcp(text: str) -> str:
     return "\n".join(line for line in lines if line is not None)
 
 
-def networkd_needs_moving(text: str, primary: str) -> bool:
-    """True for a .network file that binds Ethernet to a MAC address, or gives eth0 or the primary a fixed address."""
+def networkd_needs_moving(text: str) -> bool:
+    """True for a .network file that binds a card to a MAC address, or gives Ethernet a fixed address."""
     values = ini_values(text)
     match = {key: value for section, key, value, _index in values if section == "match"}
     if any(match.get(key) for key in ("macaddress", "permanentmacaddress")):
         return True
-    names = match.get("name", "").split()
-    fixed = any(section in ("network", "address") and key == "address" for section, key, _value, _index in values)
-    return fixed and any(_ETHERNET.match(name) for name in names + [primary] if name)
+    if not any(section in ("network", "address") and key == "address" for section, key, _value, _index in values):
+        return False
+    if match.get("name"):
+        return any(is_ethernet(name) for name in match["name"].split())
+    # Without a name it is for any card of the type.
+    return "ether" in match.get("type", "ether").split() and match.get("kind", "!")[:1] == "!"
 
 
 def networkd_is_dhcp(text: str) -> bool:
@@ -330,19 +345,28 @@ def link_pins_mac(text: str) -> bool:
 def _networkd(host: Host, primary: str) -> List[edits.Change]:
     changes: List[edits.Change] = []
     served = False
+    own = edits.read_optional(host, NETWORKD_OWN) or ""
+    # Cards of other names than en* and eth*; what an earlier run added stays.
+    names = [value for section, key, value, _index in ini_values(own) if (section, key) == ("match", "name")]
+    names = [name for value in names if own.startswith(HEADER) for name in value.split()]
+    names += [primary]
     for path in host.glob(NETWORKD_FOLDER + "/*.network"):
         if host.is_link(path) or not host.is_file(path) or path == NETWORKD_OWN:
             continue
         text = host.read(path)
         drop_ins = [name for name in host.glob(path + ".d/*.conf") if host.is_file(name)]
         text = "\n".join([text] + [host.read(name) for name in drop_ins])
-        if networkd_needs_moving(text, primary):
+        if networkd_needs_moving(text):
             for name in [path] + drop_ins:
                 changes += edits.plan_file(host, name, None)
+            values = [value for section, key, value, _index in ini_values(text) if (section, key) == ("match", "name")]
+            names += [name for value in values for name in value.split()]
         elif networkd_is_dhcp(text):
             served = True
     if not served:
-        changes = edits.plan_file(host, NETWORKD_OWN, NETWORKD_TEXT) + changes
+        further = [name for name in names if is_ethernet(name) and re.match(r"(?!en|eth)[A-Za-z][\w-]*$", name)]
+        after = NETWORKD_TEXT.replace("en* eth*", " ".join(["en*", "eth*"] + list(dict.fromkeys(further))))
+        changes = edits.plan_file(host, NETWORKD_OWN, after) + changes
     return changes
 
 
@@ -487,7 +511,8 @@ def _is_ethernet_ifcfg(path: str, text: str) -> bool:
         return False
     if re.search(r"^\s*TYPE=['\"]?Ethernet", text, re.M) or re.search(r"^\s*(HWADDR|LLADDR)=['\"]?\w", text, re.M):
         return True
-    return bool(_ETHERNET.match(name)) or bool(re.search(r"^\s*DEVICE=['\"]?(eth|en)", text, re.M))
+    device = re.search(r"^\s*DEVICE=['\"]?([^'\"\s]+)", text, re.M)
+    return is_ethernet(device.group(1) if device is not None else name)
 
 
 def _assign(text: str, assignments: str) -> str:
@@ -660,20 +685,23 @@ def primary_interface(host: Host) -> str:
 FIREWALL_FILES = ("/etc/nftables.conf", "/etc/nftables.d/*", "/etc/iptables/*", "/etc/iptables.*", "/etc/ufw/*.rules")
 
 
-def other_name(host: Host, primary: str) -> str:
-    """The name that udev gives the card of the default route, where it is none that the kernel gives; else "".
+def udev_name(host: Host, card: str) -> str:
+    """The name that udev gives a card by itself (systemd.net-naming-scheme(7)); "" where it gives none."""
+    number = host.read("/sys/class/net/%s/ifindex" % card, "").strip()
+    known = dict(line[2:].partition("=")[::2] for line in host.read("/run/udev/data/n" + number, "").split("\n"))
+    names = [known.get("ID_NET_NAME_" + kind, "") for kind in ("ONBOARD", "SLOT", "PATH")]
+    return next((name for name in names if name), "")
 
-    A card that an old rule pins to eth0 gets udev's name (systemd.net-naming-scheme(7)) as soon as the rule is gone.
+
+def other_name(host: Host, primary: str) -> str:
+    """The name that udev gives the card in use, where it is none that the kernel gives; else "".
+
+    A card that an old rule pins to eth0 gets udev's name as soon as the rule is gone.
     Empty too where there are several cards: which of them the kernel would call eth0 is not known.
     """
     if cards(host) != [primary]:
         return ""
-    if not re.match(r"eth\d+$", primary):
-        return primary
-    number = host.read("/sys/class/net/%s/ifindex" % primary, "").strip()
-    known = dict(line[2:].partition("=")[::2] for line in host.read("/run/udev/data/n" + number, "").split("\n"))
-    names = [known.get("ID_NET_NAME_" + kind, "") for kind in ("ONBOARD", "SLOT", "PATH")]
-    return next((name for name in names if name), "")
+    return udev_name(host, primary) if re.match(r"eth\d+$", primary) else primary
 
 
 def old_names(host: Host, primary: str) -> Tuple[List[str], List[str]]:
@@ -712,6 +740,16 @@ def renderers(host: Host) -> List[str]:
         found.append("ifcfg")
     if host.glob(IFCFG_SUSE + "/ifcfg-*") and "networkmanager" not in found:
         found.append("wicked")
+    return found
+
+
+def pinned_names(host: Host) -> List[str]:
+    """The names that .link files give cards by their MAC addresses."""
+    found = []
+    for path in host.glob(NETWORKD_FOLDER + "/*.link"):
+        text = edits.read_optional(host, path) or ""
+        if link_pins_mac(text):
+            found += [value for section, key, value, _index in ini_values(text) if (section, key) == ("link", "name")]
     return found
 
 

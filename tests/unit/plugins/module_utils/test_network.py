@@ -152,6 +152,60 @@ def test_a_card_beside_what_cloud_init_wrote(make_host) -> None:
     assert host.read(path) == network.HEADER + network.dhcp_stanzas(["eth0", "ens3", "ens4"])
 
 
+LINK = "[Match]\nMACAddress=52:54:00:12:34:56\n[Link]\nName=lan0\n"
+
+
+def test_a_card_with_a_name_of_its_own(make_host) -> None:
+    """lan0 by a .link file: without it the card has the name that udev gives, and eth0 on Azure."""
+    files = {
+        "/etc/network/interfaces": "auto lan0 br0 ens9.7\niface lan0 inet static\n  address 10.0.0.5/24\n"
+        "iface br0 inet manual\niface ens9.7 inet static\n  address 10.9.0.5/24\n"
+        "iface wifi inet static\n  wpa-ssid x\n  address 10.8.0.5/24\niface dsl inet ppp\n",
+        "/etc/systemd/network/10-lan0.link": LINK,
+        "/sys/class/net/lan0/ifindex": "3\n",
+        "/run/udev/data/n3": "E:ID_NET_NAME_PATH=enp1s0\n",
+    }
+    host = make_host(files)
+    twice(host, primary="lan0", cloud_init=False)
+    assert not host.exists("/etc/systemd/network/10-lan0.link")
+    left = network.parse_interfaces(host.read("/etc/network/interfaces"))
+    assert [s.words[0] for s in left if s.kind == "iface"] == ["br0", "ens9.7", "wifi", "dsl"]
+    own = network.parse_interfaces(host.read(network.IFUPDOWN_OWN))
+    assert own[0].words == ["eth0", "lan0", "enp1s0"]
+    assert not network_dhcp.run({**DEFAULTS, "primary": "enp1s0", "cloud_init": False}, host, False)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "moves"),
+    [
+        ("[Match]\nName=lan0\n[Network]\nAddress=10.0.0.5/24\n", True),
+        ("[Match]\nType=ether\n[Network]\nAddress=10.0.0.5/24\n", True),
+        ("[Match]\nKind=!*\nType=ether\n[Address]\nAddress=10.0.0.5/24\n", True),
+        ("[Match]\nDriver=virtio_net\n[Network]\nAddress=10.0.0.5/24\n", True),
+        ("[Match]\nName=br0 vlan7 wlan0 ens3.7 virbr0 docker0 veth1 lo\n[Network]\nAddress=10.0.0.5/24\n", False),
+        ("[Match]\nType=wlan\n[Network]\nAddress=10.0.0.5/24\n", False),
+        ("[Match]\nKind=bridge\n[Network]\nAddress=10.0.0.5/24\n", False),
+        ("[Match]\nName=lan0\n[Network]\nDHCP=yes\n", False),
+    ],
+)
+def test_which_files_of_networkd_go(make_host, text: str, moves: bool) -> None:
+    host = make_host({**ENABLED, "/etc/systemd/network/40-x.network": text})
+    twice(host, primary="")
+    assert host.exists("/etc/systemd/network/40-x.network") is not moves
+    wanted = "Name=en* eth* lan0\n" if moves and "lan0" in text else "Name=en* eth*\n"
+    assert wanted in host.read(network.NETWORKD_OWN)
+
+
+def test_wicked_with_a_card_of_another_name(make_host) -> None:
+    fixed = "BOOTPROTO='static'\nIPADDR='10.0.0.5/24'\n"
+    base = "/etc/sysconfig/network/ifcfg-"
+    files = {base + "mgmt0": fixed, base + "br1": fixed + "BRIDGE='yes'\n", base + "vlan7": fixed}
+    host = make_host(files)
+    twice(host)
+    assert host.read(base + "mgmt0") == "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
+    assert host.read(base + "br1") == files[base + "br1"] and host.read(base + "vlan7") == fixed
+
+
 def test_networkmanager(make_host) -> None:
     path = "/etc/NetworkManager/system-connections/Wired connection 1.nmconnection"
     bridge = "[connection]\ntype=ethernet\nmaster=br0\ninterface-name=ens4\n"
@@ -320,7 +374,7 @@ def test_any_text_is_survived(text: str) -> None:
     assert network.keyfile_to_dhcp(keyfile) == keyfile
     ifcfg = network.ifcfg_to_dhcp(text)
     assert network.ifcfg_to_dhcp(ifcfg) == ifcfg
-    network.networkd_needs_moving(text, "ens3")
+    network.networkd_needs_moving(text)
     network.netplan_needs_moving(text)
     once = network.set_shell_variable(text, "A", "no")
     assert network.set_shell_variable(once, "A", "no") == once
