@@ -52,6 +52,7 @@ IFCFG_SUSE = "/etc/sysconfig/network"
 
 PERSISTENT_RULES = (
     "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/udev/rules.d/z25_persistent-net.rules",
     "/etc/udev/rules.d/85-persistent-net-cloud-init.rules",
 )
 GENERATOR = "75-persistent-net-generator.rules"
@@ -207,7 +208,7 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
     further = [name for name in moved if name not in names + ["eth0", primary] and ":" not in name]
     names += ["eth0"] + ([primary] if is_ethernet(primary) and primary not in built else []) + further
     # Without its pin a card gets the name that udev gives it.
-    pinned = pinned_names(host)
+    pinned = _pins(host)[1]
     names += [udev_name(host, name) for name in names if name in pinned]
     names = list(dict.fromkeys(name for name in names if name))
     own = {IFUPDOWN_OWN: HEADER + hotplug_line(names)}
@@ -314,12 +315,13 @@ def keyfile_to_dhcp(text: str) -> str:
 
 
 def networkd_needs_moving(text: str) -> bool:
-    """True for a .network file that binds a card to a MAC address, or gives Ethernet a fixed address."""
+    """True for a .network file that binds a card to a MAC address, or gives Ethernet a fixed or a MAC address."""
     values = ini_values(text)
     match = {key: value for section, key, value, _index in values if section == "match"}
     if any(match.get(key) for key in ("macaddress", "permanentmacaddress")):
         return True
-    if not any(section in ("network", "address") and key == "address" for section, key, _value, _index in values):
+    fixed = {("network", "address"), ("address", "address"), ("link", "macaddress")}
+    if not any((section, key) in fixed for section, key, _value, _index in values):
         return False
     if match.get("name"):
         return any(is_ethernet(name) for name in match["name"].split())
@@ -338,8 +340,11 @@ def networkd_is_dhcp(text: str) -> bool:
 
 
 def link_pins_mac(text: str) -> bool:
-    """True for a .link file that names a card by its MAC address."""
-    return any(section == "match" and key.endswith("macaddress") for section, key, _value, _index in ini_values(text))
+    """True for a .link file that goes by a card's MAC address, or gives the card another one."""
+    return any(
+        section == "match" and key.endswith("macaddress") or (section, key) == ("link", "macaddress")
+        for section, key, _value, _index in ini_values(text)
+    )
 
 
 def _networkd(host: Host, primary: str) -> List[edits.Change]:
@@ -743,28 +748,70 @@ def renderers(host: Host) -> List[str]:
     return found
 
 
-def pinned_names(host: Host) -> List[str]:
-    """The names that .link files give cards by their MAC addresses."""
-    found = []
-    for path in host.glob(NETWORKD_FOLDER + "/*.link"):
-        text = edits.read_optional(host, path) or ""
-        if link_pins_mac(text):
-            found += [value for section, key, value, _index in ini_values(text) if (section, key) == ("link", "name")]
+#: The administrator's folders of udev's rules, and of .link files; a package's own hold no machine's addresses.
+_RULES_FOLDERS = ("/etc/udev/rules.d", "/usr/local/lib/udev/rules.d")
+_LINK_FOLDERS = (NETWORKD_FOLDER, "/usr/local/lib/systemd/network")
+
+
+def udev_pins_name(rule: str) -> bool:
+    """True for a rule (its lines joined) that names a card by its MAC address."""
+    return bool(
+        re.search(r'ATTRS?\{address\}\s*==\s*"[^"]*[0-9a-fA-F]{2}:[^"]*"', rule) and re.search(r"\bNAME\s*:?=", rule)
+    )
+
+
+def udev_rules(text: str) -> List[str]:
+    """The rules of a file, continued lines together and as they stand; comments are rules of their own here."""
+    found: List[str] = []
+    for line in text.split("\n"):
+        if found and found[-1].endswith("\\") and not found[-1].lstrip().startswith("#"):
+            found[-1] += "\n" + line
+        else:
+            found.append(line)
     return found
+
+
+def _pins(host: Host) -> Tuple[List[edits.Change], List[str]]:
+    """(changes that take MAC addresses out of udev's rules and .link files, the names that these give cards)."""
+    names: List[str] = []
+    changes: List[edits.Change] = []
+    for path in PERSISTENT_RULES:
+        if host.is_link(path) and not host.exists(path) and host.readlink(path) != "/dev/null":
+            changes += edits.plan_file(host, path, None)
+    for path in [path for folder in _RULES_FOLDERS for path in host.glob(folder + "/*.rules") if host.is_file(path)]:
+        text = host.read(path)
+        rules = udev_rules(text)
+        left = [
+            rule for rule in rules if rule.lstrip().startswith("#") or not udev_pins_name(rule.replace("\\\n", " "))
+        ]
+        if left != rules:
+            names += re.findall(r'\bNAME\s*:?=\s*"([^"]+)"', "\n".join(rule for rule in rules if rule not in left))
+        if path in PERSISTENT_RULES:
+            left = []
+        if left != rules:
+            empty = all(not rule.strip() or rule.lstrip().startswith("#") for rule in left)
+            changes += edits.plan_file(host, path, None if empty else "\n".join(left))
+    for folder in _LINK_FOLDERS:
+        drop_ins = [path for path in host.glob(folder + "/*.link.d/*.conf") if host.is_file(path)]
+        links = {path.rpartition(".d/")[0] for path in drop_ins} | set(host.glob(folder + "/*.link"))
+        for link in sorted(links):
+            # What a drop-in matches goes for the whole file: without it, that would be for every card.
+            paths = [link] if host.is_file(link) else []
+            paths += [path for path in drop_ins if path.startswith(link + ".d/")]
+            text = "\n".join(host.read(path) for path in paths)
+            if link_pins_mac(text):
+                values = ini_values(text)
+                names += [value for section, key, value, _index in values if (section, key) == ("link", "name")]
+                for path in paths:
+                    changes += edits.plan_file(host, path, None)
+    return changes, names
 
 
 def plan_persistent(host: Host) -> List[edits.Change]:
     """NET-07, NET-08: no rule or link file ties a card's name to its MAC address."""
-    changes: List[edits.Change] = []
-    for path in PERSISTENT_RULES:
-        if host.is_link(path) and host.readlink(path) == "/dev/null":
-            continue
-        changes += edits.plan_file(host, path, None)
+    changes = _pins(host)[0]
     if any(host.is_file(folder + "/udev/rules.d/" + GENERATOR) for folder in ("/usr/lib", "/lib")):
         changes += edits.plan_link(host, "/etc/udev/rules.d/" + GENERATOR, "/dev/null")
-    for path in host.glob(NETWORKD_FOLDER + "/*.link"):
-        if host.is_file(path) and not host.is_link(path) and link_pins_mac(host.read(path)):
-            changes += edits.plan_file(host, path, None)
     return changes
 
 

@@ -719,7 +719,7 @@ _rule(
     "NET-07",
     REQUIRED,
     "No udev rule ties an interface name to a MAC address",
-    "prepare-azure.yml removes 70-persistent-net.rules and masks 75-persistent-net-generator.rules.",
+    "prepare-azure.yml removes such rules and masks 75-persistent-net-generator.rules.",
     "CENTOS OL SUSE LISA",
 )
 _rule(

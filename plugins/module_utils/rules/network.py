@@ -494,14 +494,13 @@ def persistent_rules(context: Context) -> Outcome:
     for folder in UDEV_FOLDERS:
         for name in context.listdir(folder):
             path = "%s/%s" % (folder, name)
-            if re.match(r"(70|z25)[-_]persistent-net\.rules$", name):
+            masked = context.host.is_link(path) and context.host.readlink(path) == "/dev/null"
+            if re.match(r"(70|z25)[-_]persistent-net\.rules$", name) and not masked:
                 found.append(path)
     for path in context.udev_rules:
         if path.startswith(UDEV_FOLDERS[:3]) and path not in found:
             for line in context.udev_lines(path):
-                if re.search(r'ATTRS?\{address\}\s*==\s*"[^"]*[0-9a-fA-F]{2}:[^"]*"', line.text) and re.search(
-                    r"\bNAME\s*:?=", line.text
-                ):
+                if network.udev_pins_name(line.text):
                     found.append(line.evidence)
     if found:
         return bad(join(found))

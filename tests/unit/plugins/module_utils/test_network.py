@@ -186,6 +186,8 @@ def test_a_card_with_a_name_of_its_own(make_host) -> None:
         ("[Match]\nType=wlan\n[Network]\nAddress=10.0.0.5/24\n", False),
         ("[Match]\nKind=bridge\n[Network]\nAddress=10.0.0.5/24\n", False),
         ("[Match]\nName=lan0\n[Network]\nDHCP=yes\n", False),
+        ("[Match]\nType=ether\n[Link]\nMACAddress=52:54:00:12:34:56\n[Network]\nDHCP=yes\n", True),
+        ("[Match]\nName=br0\n[Link]\nMACAddress=52:54:00:12:34:56\n[Network]\nDHCP=yes\n", False),
     ],
 )
 def test_which_files_of_networkd_go(make_host, text: str, moves: bool) -> None:
@@ -298,6 +300,40 @@ def test_persistent_rules(make_host) -> None:
     twice(host)
     assert host.listdir("/etc/udev/rules.d") == ["70-mine.rules", "75-persistent-net-generator.rules"]
     assert os.readlink(Path(host.root) / "etc/udev/rules.d/75-persistent-net-generator.rules") == "/dev/null"
+
+
+PIN = 'SUBSYSTEM=="net", ACTION=="add", ATTR{address}=="52:54:00:12:34:56", NAME="%s"\n'
+
+
+def test_rules_and_links_with_a_mac_address_under_any_name(make_host) -> None:
+    rules = "/etc/udev/rules.d/"
+    links = "/etc/systemd/network/"
+    other = 'KERNEL=="sda", \\\n  MODE="0600"\n'
+    host = make_host(
+        {
+            "/etc/network/interfaces": "auto lan1\niface lan1 inet static\n  address 10.0.0.5/24\n",
+            rules + "10-network.rules": "# " + PIN % "lan0" + PIN % "lan0",
+            rules + "70-my-net.rules": other
+            + (PIN % "lan1").replace(", NAME", ", \\\n  NAME")
+            + 'ATTR{address}=="1", NAME="x"\n',
+            rules + "70-persistent-net.rules": "-> /dev/null",
+            rules + "85-persistent-net-cloud-init.rules": "-> nowhere",
+            "/usr/local/lib/udev/rules.d/z.rules": PIN % "lan2",
+            links + "10-x.link": "[Match]\nType=ether\n[Link]\nName=lan0\n",
+            links + "10-x.link.d/m.conf": "[Match]\nPermanentMACAddress=52:54:00:12:34:56\n",
+            links + "20-y.link": "[Match]\nOriginalName=*\n[Link]\nMACAddress=52:54:00:12:34:56\n",
+            links + "30-z.link": "[Match]\nOriginalName=*\n[Link]\nMACAddressPolicy=none\n",
+            "/sys/class/net/lan1/ifindex": "4\n",
+            "/run/udev/data/n4": "E:ID_NET_NAME_SLOT=ens4\n",
+        }
+    )
+    backups = twice(host)["backup_files"]
+    assert host.listdir(rules) == ["70-my-net.rules", "70-persistent-net.rules"]
+    assert host.read(rules + "70-my-net.rules") == other + 'ATTR{address}=="1", NAME="x"\n'
+    assert not host.listdir("/usr/local/lib/udev/rules.d")
+    assert [path for path in host.listdir(links) if host.is_file(links + path)] == ["30-z.link"]
+    assert not host.listdir(links + "10-x.link.d") and len(backups) == 7
+    assert network.parse_interfaces(host.read(network.IFUPDOWN_OWN))[0].words == ["eth0", "ens3", "lan1", "ens4"]
 
 
 def test_nothing_known_is_said(make_host) -> None:

@@ -249,6 +249,7 @@ RIGHT: list[Case] = [
     case("NET-01", "debian", {**network_manager(), "/usr/lib/NetworkManager/conf.d/10-globally-managed-devices.conf": "[keyfile]\nunmanaged-devices=*,except:type:wifi\n", "/etc/NetworkManager/conf.d/10-globally-managed-devices.conf": ""}),
     case("NET-01", "debian", defaults("debian", ARGUMENTS + " ip=dhcp")),
     case("NET-07", "debian", {"/etc/udev/rules.d/75-persistent-net-generator.rules": "-> /dev/null", "/usr/lib/udev/rules.d/75-persistent-net-generator.rules": "x\n"}),
+    case("NET-07", "debian", {"/etc/udev/rules.d/70-persistent-net.rules": "-> /dev/null"}),
     case("NET-10", "el9", {"/etc/NetworkManager/conf.d/99-azure-unmanaged-devices.conf": "[keyfile]\nunmanaged-devices=driver:mlx4_core\n", "/etc/NetworkManager/conf.d/99-b.conf": "[keyfile]\nunmanaged-devices+=driver:mlx5_core\n"}),
     case("NET-14", "debian", {"/etc/iptables/rules.v4": "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 168.63.129.16 -m owner --uid-owner 0 -j ACCEPT\n-A OUTPUT -d 168.63.129.16 -j DROP\n"}),
     case("SSH-01", "debian", {"/etc/systemd/system/multi-user.target.wants/ssh.service": None, **trees.unit("ssh.socket", "sockets.target")}),
