@@ -18,7 +18,7 @@ import re
 import socket
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, cloudinit_plan, edits, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -388,6 +388,61 @@ def _networkmanager(host: Host) -> List[edits.Change]:
     # An ifcfg file serves one name, Enterprise Linux 10 reads none, and servers have no-auto-default=*.
     if not found:
         changes = edits.plan_file(host, NM_OWN, NM_TEXT, 0o600) + changes
+    return changes
+
+
+# -- YAML: netplan, cloud-init's own network configuration -------------------------------------------------------
+
+
+def yaml_ties(rows: Sequence[str], numbers: Sequence[int]) -> List[int]:
+    """Those of the rows (by number, from 0) of network configuration with a MAC address or a fixed address."""
+    found = []
+    for number in numbers:
+        text = rows[number].strip()
+        for match in re.finditer(r"[\"']?\b(macaddress|mac_address|addresses|address)[\"']?\s*:\s*(\S?)", text):
+            before = text[: match.start()]
+            first = not before.strip(" -{") or before.rstrip()[-1:] in ("{", ",")
+            mac = match.group(1).startswith("mac")
+            if mac or first and "nameservers" not in before and not _below_nameservers(rows, number):
+                found.append(number)
+                break
+    return found
+
+
+def _below_nameservers(rows: Sequence[str], number: int) -> bool:
+    """Whether an "addresses:" of netplan is the one of a name server: the parent is the last row with less indent."""
+    indent = len(rows[number]) - len(rows[number].lstrip())
+    for row in reversed(rows[:number]):
+        if row.strip() and not row.lstrip().startswith("#") and len(row) - len(row.lstrip()) < indent:
+            return bool(re.match(r"[\"']?nameservers", row.strip()))
+    return False
+
+
+def cloud_network(rows: Sequence[str]) -> List[int]:
+    """The rows (by number, from 0) of a network: of its own in a file of cloud-init's configuration."""
+    found = []
+    inside = False
+    for number, row in enumerate(rows):
+        if row[:1] not in (" ", "\t", "-", "#", "", "\r", "}", "]"):
+            inside = bool(re.match(r"[\"']?network[\"']?\s*:", row))
+        if inside and row.strip() and not row.lstrip().startswith("#"):
+            found.append(number)
+    disabled = re.search(r"\bconfig[\"']?\s*:\s*['\"]?disabled\b", "\n".join(rows[number] for number in found))
+    return [] if disabled else found
+
+
+def _cloud_init(host: Host) -> List[edits.Change]:
+    """Take out a network: for this machine's card, which cloud-init would prefer to Azure's; all else stays."""
+    changes: List[edits.Change] = []
+    for path in cloudinit_conf.config_files(host):
+        rows = host.read(path).split("\n")
+        block = cloud_network(rows)
+        # What an installer left goes as a whole, with CINIT-08.
+        if path in cloudinit_conf.LEFTOVERS or not yaml_ties(rows, block):
+            continue
+        left = [row for number, row in enumerate(rows) if number not in block]
+        empty = all(not row.strip() or row.startswith(("#", "---")) for row in left)
+        changes += edits.plan_file(host, path, None if empty and path != cloudinit_conf.MAIN else "\n".join(left))
     return changes
 
 
@@ -824,6 +879,8 @@ def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: b
     managed = cloud_init and cloudinit_plan.network_managed(host)
     changes: List[edits.Change] = []
     warnings: List[str] = []
+    if cloud_init:
+        changes += _cloud_init(host)
     # With netplan, networkd's and NetworkManager's own files are not the ones to edit, unless there are some.
     if "netplan" in found:
         changes += _netplan(host)

@@ -15,7 +15,8 @@ description:
   - The card is called eth0 on Azure and may have another name on the build hypervisor; both are served.
     Bridges, bonds and further cards with DHCP of their own stay. A further card with a fixed address gets DHCP.
   - Nothing is restarted. The running connection stays up; the new configuration counts from the next boot.
-  - Removes what ties a card's name to its MAC address.
+  - Removes what ties a card's name to its MAC address, and a network configuration for this machine's card from
+    cloud-init's own configuration.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)

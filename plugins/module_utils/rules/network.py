@@ -138,32 +138,17 @@ def netplan_files(context: Context) -> List[str]:
 
 def _tied_yaml(context: Context, path: str, lines: List[Line]) -> List[str]:
     """Lines of network configuration in YAML, block or flow style, with a MAC address or a fixed address."""
-    found = []
-    for line in lines:
-        for match in re.finditer(r"[\"']?\b(macaddress|mac_address|addresses|address)[\"']?\s*:\s*(\S?)", line.text):
-            before = line.text[: match.start()]
-            if match.group(1).startswith("mac"):
-                found.append(line.evidence)
-                continue
-            first = not before.strip(" -{") or before.rstrip()[-1:] in ("{", ",")
-            if first and "nameservers" not in before and not _below_nameservers(context, line):
-                found.append(line.evidence)
-    return [text for index, text in enumerate(found) if text not in found[:index]]
+    rows = (context.text(path) or "").split("\n")
+    numbers = network.yaml_ties(rows, [line.number - 1 for line in lines])
+    return [line.evidence for line in lines if line.number - 1 in numbers]
 
 
 def cloud_network(context: Context) -> List[Line]:
     """The lines of a network: of its own in cloud-init's configuration, which it then uses in place of Azure's."""
     found: List[Line] = []
     for path in cloudinit_conf.config_files(context.host):
-        value = cloudinit_conf.top_level(context.text(path) or "").get("network")
-        if value is None or re.search(r"\bconfig\s*:\s*['\"]?disabled\b", value):
-            continue
-        inside = False
-        for number, raw in enumerate((context.text(path) or "").split("\n"), 1):
-            if raw[:1] not in (" ", "\t", "-", "#", "", "\r", "}", "]"):
-                inside = bool(re.match(r"network\s*:", raw))
-            if inside and raw.strip() and not raw.lstrip().startswith("#"):
-                found.append(Line(path, number, raw.strip()))
+        rows = (context.text(path) or "").split("\n")
+        found += [Line(path, number + 1, rows[number].strip()) for number in network.cloud_network(rows)]
     return found
 
 
@@ -188,17 +173,6 @@ def tied_arguments(context: Context) -> List[str]:
             ):
                 found.append("%s: %s" % (name, argument))
     return found
-
-
-def _below_nameservers(context: Context, line: Line) -> bool:
-    """Whether an "addresses:" of netplan is the one of a name server: the parent is the last line with less indent."""
-    rows = (context.text(line.path) or "").split("\n")
-    own = rows[line.number - 1]
-    indent = len(own) - len(own.lstrip())
-    for row in reversed(rows[: line.number - 1]):
-        if row.strip() and not row.lstrip().startswith("#") and len(row) - len(row.lstrip()) < indent:
-            return row.strip().startswith("nameservers")
-    return False
 
 
 def interfaces_files(context: Context) -> Tuple[List[str], List[str]]:

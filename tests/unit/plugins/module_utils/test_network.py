@@ -336,6 +336,43 @@ def test_rules_and_links_with_a_mac_address_under_any_name(make_host) -> None:
     assert network.parse_interfaces(host.read(network.IFUPDOWN_OWN))[0].words == ["eth0", "ens3", "lan1", "ens4"]
 
 
+CLOUD_STATIC = """\
+"network":
+  version: 1
+  config:
+  - type: physical
+    name: eth0
+    mac_address: "52:54:00:12:34:56"
+    subnets:
+      - type: static
+        address: 10.0.0.5/24
+"""
+
+
+def test_a_network_of_cloud_inits_own_for_this_machine(make_host) -> None:
+    """It beats what Azure says, on every VM; what says nothing of this machine, or switches it off, stays."""
+    folder = "/etc/cloud/cloud.cfg.d/"
+    kept = {
+        folder + "10-any.cfg": "network: {ethernets: {eth0: {dhcp4: true, nameservers: {addresses: [1.1.1.1]}}}}\n",
+        folder + "90-off.cfg": "network: {config: disabled}\n",
+        folder + "99-installer.cfg": CLOUD_STATIC,
+    }
+    host = make_host(
+        {
+            **kept,
+            "/etc/network/interfaces": "",
+            "/etc/cloud/cloud.cfg": "users: []\nnetwork: {ethernets: {a: {match: {macaddress: '52:54:00:12:34:56'}}}}\n",
+            folder + "60-net.cfg": "# mine\n" + CLOUD_STATIC,
+            folder + "70-more.cfg": "a: 1\n" + CLOUD_STATIC + "# b\nb: {c: 2}\n",
+        }
+    )
+    assert len(twice(host)["backup_files"]) == 4
+    assert host.read("/etc/cloud/cloud.cfg") == "users: []\n"
+    assert not host.exists(folder + "60-net.cfg")
+    assert host.read(folder + "70-more.cfg") == "a: 1\n# b\nb: {c: 2}\n"
+    assert {path: host.read(path) for path in kept} == kept
+
+
 def test_nothing_known_is_said(make_host) -> None:
     assert "eth0 gets its address" in network_dhcp.run(DEFAULTS, make_host({}), True)["warnings"][0]
 
@@ -412,6 +449,10 @@ def test_any_text_is_survived(text: str) -> None:
     assert network.ifcfg_to_dhcp(ifcfg) == ifcfg
     network.networkd_needs_moving(text)
     network.netplan_needs_moving(text)
+    rows = text.split("\n")
+    network.yaml_ties(rows, range(len(rows)))
+    network.cloud_network(rows)
+    network.udev_rules(text)
     once = network.set_shell_variable(text, "A", "no")
     assert network.set_shell_variable(once, "A", "no") == once
 

@@ -133,6 +133,7 @@ BROKEN: list[Case] = [
     case("NET-01", "el9", {"/etc/NetworkManager/system-connections/a.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=auto\naddress1=10.0.0.5/24\n"}),
     case("NET-01", "el9", {"/etc/NetworkManager/system-connections/a.nmconnection": "[connection]\ntype=ethernet\n[ethernet]\ncloned-mac-address=52:54:00:12:34:56\n[ipv4]\nmethod=auto\n"}),
     case("NET-01", "sles", {"/etc/sysconfig/network/ifcfg-eth0": "BOOTPROTO='dhcp'\nLLADDR='52:54:00:12:34:56'\n"}),
+    case("NET-01", "debian", {CLOUD + "60-net.cfg": '"network":\n  config:\n  - {type: physical, mac_address: "52:54:00:12:34:56"}\n'}),
     case("NET-03", "el7", {"/etc/sysconfig/network-scripts/ifcfg-eth0": "DEVICE=eth0\nONBOOT=yes\nBOOTPROTO=dhcp\nBOOTPROTO=none\n"}),
     case("NET-07", "debian", {"/etc/udev/rules.d/10-mine.rules": 'SUBSYSTEM=="net", ATTR{address}=="52:54:00:12:34:56", \\\n  NAME="eth0"\n'}),
     case("NET-07", "debian", {"/etc/udev/rules.d/10-mine.rules": "-> /opt/mine.rules", "/opt/mine.rules": 'ATTR{address}=="52:54:00:12:34:56", NAME="eth0"\n'}),
