@@ -14,9 +14,10 @@ Private to the collection: its interface may change in any release.
 """
 
 import binascii
+import fnmatch
 import re
 import socket
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, cloudinit_plan, edits, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import loaders as bootloaders
@@ -132,7 +133,8 @@ def interfaces_without(text: str, names: Sequence[str]) -> str:
             for index in range(stanza.first, last + 1):
                 lines[index] = None
         elif stanza.kind == "auto" or stanza.kind.startswith("allow-"):
-            left = [name for name in stanza.words if name not in names]
+            # `auto /e*=name` brings cards up by the stanza of that name.
+            left = [name for name in stanza.words if name.split("=")[-1] not in names]
             if len(left) != len(stanza.words):
                 for index in range(stanza.first, stanza.last + 1):
                     lines[index] = None
@@ -149,6 +151,41 @@ def dhcp_stanzas(names: Sequence[str]) -> str:
 def hotplug_line(names: Sequence[str]) -> str:
     """allow-hotplug, not auto: a card that is not there must not fail the service."""
     return "allow-hotplug %s\n" % " ".join(names)
+
+
+def interfaces_files(
+    read: Callable[[str], Optional[str]], glob: Callable[[str], List[str]], is_dir: Callable[[str], bool]
+) -> Tuple[List[str], List[str]]:
+    """(files that ifupdown reads, files of interfaces.d that it does not), by the source lines of interfaces(5)."""
+    found: List[str] = []
+    pending = [INTERFACES]
+    while pending:
+        path = pending.pop(0)
+        text = None if path in found or is_dir(path) else read(path)
+        if text is None:
+            continue
+        found.append(path)
+        for stanza in parse_interfaces(text):
+            for word in stanza.words if stanza.kind.startswith("source") else ():
+                pattern = word if word.startswith("/") else "/etc/network/" + word
+                if stanza.kind == "source-directory":
+                    names = glob(pattern.rstrip("/") + "/*")
+                    pending += [name for name in names if re.match(r"[\w-]+$", name.rsplit("/", 1)[1])]
+                else:
+                    pending += glob(pattern)
+    return found, [path for path in glob(INTERFACES_FOLDER + "/*") if path not in found and not is_dir(path)]
+
+
+def served_cards(host: Host, name: str, stanzas: Sequence[Stanza]) -> List[str]:
+    """The cards that an iface stanza of this name is for: itself, or those of its pattern or of `auto pattern=name`."""
+    words = [word for stanza in stanzas if stanza.kind not in ("iface", "mapping") for word in stanza.words]
+    patterns = [word.partition("=")[0] for word in words if word.partition("=")[2] == name]
+    if re.search(r"[/*?\[=]", name):
+        patterns.append(name.partition("=")[0])
+    if not patterns:
+        # The alias of a card (eth0:1) is none of its own.
+        return [] if ":" in name else [name]
+    return [card for card in cards(host) if any(fnmatch.fnmatch(card, pattern.lstrip("/")) for pattern in patterns)]
 
 
 def _constructions(stanzas: Sequence[Stanza]) -> Set[str]:
@@ -175,7 +212,11 @@ def moved_names(stanzas: Sequence[Stanza], always: Sequence[str] = ()) -> List[s
     plain: Dict[str, bool] = {}
     for stanza in stanzas:
         name = stanza.words[0] if stanza.kind == "iface" and stanza.words else ""
-        if is_ethernet(name) and name not in built and stanza.words[2:3] not in [[word] for word in _OTHER_METHODS]:
+        if (
+            is_ethernet(name.lstrip("/"))
+            and name not in built
+            and stanza.words[2:3] not in [[word] for word in _OTHER_METHODS]
+        ):
             plain[name] = plain.get(name, True) and stanza_is_plain_dhcp(stanza)
     return sorted(name for name in plain if name in always or not plain[name])
 
@@ -191,7 +232,8 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
     --allow=hotplug` would do nothing and the `ifquery --state` behind it would fail the unit whenever
     networking.service is not done yet. With both, the second of the two finds the card configured.
     """
-    paths = [INTERFACES] + [path for path in host.glob(INTERFACES_FOLDER + "/*") if host.is_file(path)]
+    read, unread = interfaces_files(lambda path: edits.read_optional(host, path), host.glob, host.is_dir)
+    paths = [path for path in read + unread if host.is_file(path)]
     texts = {path: host.read(path) for path in paths if path != IFUPDOWN_OWN}
     cloud = parse_interfaces(texts.get(IFUPDOWN_CLOUD, "")) if cloud_init else []
     if CLOUD_MARK in texts.get(IFUPDOWN_CLOUD, "") and cloud_init and not moved_names(cloud):
@@ -204,8 +246,8 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
     before = edits.read_optional(host, IFUPDOWN_OWN) or ""
     ours = parse_interfaces(before) if before.startswith(HEADER) else []
     names = [name for stanza in ours if stanza.kind == "allow-hotplug" for name in stanza.words]
-    # The alias of a card (eth0:1) is none of its own.
-    further = [name for name in moved if name not in names + ["eth0", primary] and ":" not in name]
+    taken = [card for name in moved for card in served_cards(host, name, stanzas)]
+    further = [name for name in dict.fromkeys(taken) if name not in names + ["eth0", primary]]
     names += ["eth0"] + ([primary] if is_ethernet(primary) and primary not in built else []) + further
     # Without its pin a card gets the name that udev gives it.
     pinned = _pins(host)[1]
@@ -216,7 +258,7 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
         own[IFUPDOWN_OWN] += dhcp_stanzas(names)
     elif IFUPDOWN_CLOUD in paths and IFUPDOWN_CLOUD not in texts:
         known = [stanza.words[0] for stanza in cloud if stanza.kind == "iface" and stanza.words]
-        missing = dhcp_stanzas([name for name in moved if name in names and name not in known])
+        missing = dhcp_stanzas([name for name in dict.fromkeys(taken) if name not in known])
         own[IFUPDOWN_CLOUD] = host.read(IFUPDOWN_CLOUD) + missing
     else:
         own[IFUPDOWN_CLOUD] = HEADER + dhcp_stanzas(names)
@@ -229,7 +271,11 @@ def _ifupdown(host: Host, primary: str, cloud_init: bool) -> Tuple[List[edits.Ch
         after: Optional[str] = interfaces_without(text, moved)
         if path == INTERFACES:
             after = _with_source(after or "")
-        elif after != text and not [stanza for stanza in parse_interfaces(after or "") if stanza.kind == "iface"]:
+        elif (
+            path.startswith(INTERFACES_FOLDER)
+            and after != text
+            and not [stanza for stanza in parse_interfaces(after or "") if stanza.kind == "iface"]
+        ):
             after = None
         changes += edits.plan_file(host, path, after)
     return changes, [

@@ -175,31 +175,9 @@ def tied_arguments(context: Context) -> List[str]:
     return found
 
 
-def interfaces_files(context: Context) -> Tuple[List[str], List[str]]:
-    """(files that ifupdown reads, files of interfaces.d that it does not), by the source lines of interfaces(5)."""
-    read: List[str] = []
-    pending = [network.INTERFACES]
-    while pending:
-        path = pending.pop(0)
-        if path in read or not context.exists(path):
-            continue
-        read.append(path)
-        for stanza in network.parse_interfaces(context.text(path) or ""):
-            if stanza.kind in ("source", "source-directory"):
-                for word in stanza.words:
-                    pattern = word if word.startswith("/") else "/etc/network/" + word
-                    if stanza.kind == "source-directory":
-                        names = context.glob(pattern.rstrip("/") + "/*")
-                        pending += [name for name in names if re.match(r"[\w-]+$", name.rsplit("/", 1)[1])]
-                    else:
-                        pending += [name for name in context.glob(pattern) if not context.host.is_dir(name)]
-    others = [path for path in context.glob(network.INTERFACES_FOLDER + "/*") if path not in read]
-    return read, [path for path in others if not context.host.is_dir(path)]
-
-
 def tied_ifupdown(context: Context) -> List[str]:
     found = []
-    for path in sum(interfaces_files(context), []):
+    for path in sum(network.interfaces_files(context.text, context.glob, context.host.is_dir), []):
         for line in context.lines(path):
             words = line.text.split()
             if words[:1] == ["iface"] and len(words) >= 4 and words[1] != "lo" and words[2] in ("inet", "inet6"):
@@ -215,7 +193,7 @@ def tied_ifupdown(context: Context) -> List[str]:
 
 def ifupdown_brings_up(context: Context) -> str:
     """The line of interfaces(5) that gives eth0 an address by DHCP at boot; "" where none does."""
-    read, _unread = interfaces_files(context)
+    read, _unread = network.interfaces_files(context.text, context.glob, context.host.is_dir)
     lines = [line for path in read for line in context.lines(path)]
     starts = [
         word

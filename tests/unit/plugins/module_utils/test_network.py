@@ -152,6 +152,23 @@ def test_a_card_beside_what_cloud_init_wrote(make_host) -> None:
     assert host.read(path) == network.HEADER + network.dhcp_stanzas(["eth0", "ens3", "ens4"])
 
 
+@pytest.mark.parametrize(
+    ("main", "extra"),
+    [
+        ("source /etc/network/conf.d/*.cfg\n", "auto ens3\niface ens3 inet static\n  hwaddress 52:54:00:12:34:56\n"),
+        ("source-directory conf.d\nauto /e*=cable\n", "iface cable inet static\n  address 10.0.0.5/24\n"),
+        ("source conf.d/[x]*\nauto /e*\n", "iface /e*=eth inet static\n  address 10.0.0.5/24\n"),
+    ],
+)
+def test_ifupdown_with_files_elsewhere_and_patterns(make_host, main: str, extra: str) -> None:
+    path = "/etc/network/conf.d/x" + (".cfg" if "cfg" in main else "")
+    host = make_host({"/etc/network/interfaces": main + "auto lo\niface lo inet loopback\n", path: extra, **CARD})
+    twice(host, primary="", cloud_init=False)
+    left = host.read("/etc/network/interfaces") + host.read(path)
+    assert "static" not in left and "hwaddress" not in left and "cable" not in left
+    assert network.parse_interfaces(host.read(network.IFUPDOWN_OWN))[0].words == ["eth0", "ens3"]
+
+
 LINK = "[Match]\nMACAddress=52:54:00:12:34:56\n[Link]\nName=lan0\n"
 
 
@@ -361,7 +378,7 @@ def test_a_network_of_cloud_inits_own_for_this_machine(make_host) -> None:
         {
             **kept,
             "/etc/network/interfaces": "",
-            "/etc/cloud/cloud.cfg": "users: []\nnetwork: {ethernets: {a: {match: {macaddress: '52:54:00:12:34:56'}}}}\n",
+            "/etc/cloud/cloud.cfg": "users: []\nnetwork: {ethernets: {a: {macaddress: '52:54:00:12:34:56'}}}\n",
             folder + "60-net.cfg": "# mine\n" + CLOUD_STATIC,
             folder + "70-more.cfg": "a: 1\n" + CLOUD_STATIC + "# b\nb: {c: 2}\n",
         }
