@@ -388,8 +388,11 @@ def networkd_is_dhcp(text: str) -> bool:
 def link_pins_mac(text: str) -> bool:
     """True for a .link file that goes by a card's MAC address, or gives the card another one."""
     return any(
-        section == "match" and key.endswith("macaddress") or (section, key) == ("link", "macaddress")
-        for section, key, _value, _index in ini_values(text)
+        section == "match"
+        and key.endswith("macaddress")
+        or (section, key) == ("link", "macaddress")
+        or (section, key, value.lower()) == ("link", "macaddresspolicy", "random")
+        for section, key, value, _index in ini_values(text)
     )
 
 
@@ -434,6 +437,73 @@ def _networkmanager(host: Host) -> List[edits.Change]:
     # An ifcfg file serves one name, Enterprise Linux 10 reads none, and servers have no-auto-default=*.
     if not found:
         changes = edits.plan_file(host, NM_OWN, NM_TEXT, 0o600) + changes
+    return changes
+
+
+NM_CONF = "/etc/NetworkManager/NetworkManager.conf"
+NM_CONF_FOLDER = "/etc/NetworkManager/conf.d"
+
+#: What leaves a card its own MAC address; any other is a made-up one, and Azure drops its frames.
+_OWN_ADDRESS = ("", "permanent", "preserve")
+
+
+def nm_conf_files(glob: Callable[[str], List[str]]) -> List[str]:
+    """The files of NetworkManager.conf(5) in the order in which they are read; of one name the strongest alone."""
+    folders = (NM_CONF_FOLDER, "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d")
+    chosen: Dict[str, str] = {}
+    for folder in folders:
+        for path in glob(folder + "/*.conf"):
+            chosen.setdefault(path.rsplit("/", 1)[1], path)
+    found = [[chosen[name] for name in sorted(chosen) if chosen[name].startswith(folder + "/")] for folder in folders]
+    return found[2] + found[1] + glob(NM_CONF) + found[0]
+
+
+def nm_refusals(value: str) -> List[str]:
+    """The words of unmanaged-devices that keep NetworkManager from eth0; exceptions alone are from everything."""
+    words = [word.strip() for word in re.split(r"[,;]", value) if word.strip()]
+    excepted = [word for word in words if word.startswith("except:")]
+    if any(re.search(r"eth|hv_netvsc", word) for word in excepted):
+        return []
+    found = [
+        word
+        for word in words
+        if word in ("*", "type:ethernet", "driver:hv_netvsc")
+        or word.startswith("interface-name:")
+        and fnmatch.fnmatch("eth0", word[15:].lstrip("=~"))
+    ]
+    return found or (excepted if excepted == words else [])
+
+
+def nm_gives_mac(section: str, key: str, value: str) -> bool:
+    """True for a setting of NetworkManager.conf(5) that gives Ethernet cards MAC addresses of its own."""
+    keys = ("ethernet.cloned-mac-address", "802-3-ethernet.cloned-mac-address")
+    return section.startswith("connection") and key in keys and value.lower() not in _OWN_ADDRESS
+
+
+def nm_conf_for_ethernet(text: str, managed: bool) -> str:
+    """A file of NetworkManager.conf(5) without made-up MAC addresses, and (managed) refusals of eth0."""
+    lines: List[Optional[str]] = list(text.split("\n"))
+    for section, key, value, index in ini_values(text):
+        if nm_gives_mac(section, key, value):
+            lines[index] = None
+        elif managed and (section, key.rstrip("+ ")) == ("keyfile", "unmanaged-devices") and nm_refusals(value):
+            left = [word.strip() for word in re.split(r"[,;]", value) if word.strip()]
+            while nm_refusals(",".join(left)):
+                left = [word for word in left if word not in nm_refusals(",".join(left))]
+            lines[index] = (lines[index] or "").partition("=")[0] + "=" + ",".join(left) if left else None
+    return "\n".join(line for line in lines if line is not None)
+
+
+def _nm_conf(host: Host, managed: bool) -> List[edits.Change]:
+    """What a package brings is put aside by a file of the same name in /etc."""
+    changes: List[edits.Change] = []
+    for path in nm_conf_files(host.glob):
+        if host.is_file(path) and not path.startswith("/run/"):
+            text = host.read(path)
+            after = nm_conf_for_ethernet(text, managed)
+            if after != text:
+                own = path if path == NM_CONF else NM_CONF_FOLDER + "/" + path.rsplit("/", 1)[1]
+                changes += edits.plan_file(host, own, after)
     return changes
 
 
@@ -935,6 +1005,8 @@ def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: b
         changes += _networkd(host, primary)
     if "networkmanager" in found and ("netplan" not in found or host.glob(NM_FOLDER + "/*")):
         changes += _networkmanager(host)
+    if "networkmanager" in found:
+        changes += _nm_conf(host, not {"netplan", "networkd", "ifupdown"} & set(found))
     if "ifupdown" in found:
         moved, sentences = _ifupdown(host, primary, managed)
         changes += moved
@@ -958,6 +1030,9 @@ SRIOV_NETWORK = NETWORKD_FOLDER + "/01-azure-unmanaged-sriov.network"
 SRIOV_NETWORK_TEXT = "[Match]\nProperty=AZURE_UNMANAGED_SRIOV=1\n\n[Link]\nUnmanaged=yes\n"
 SRIOV_NM = "/etc/NetworkManager/conf.d/99-azure-unmanaged-devices.conf"
 SRIOV_NM_TEXT = "[keyfile]\nunmanaged-devices=driver:mlx4_core,driver:mlx5_core\n"
+#: Used only where a file of somebody else, which is read later, sets the list anew; it adds to that.
+SRIOV_NM_LAST = NM_CONF_FOLDER + "/zzz-azure-unmanaged-devices.conf"
+SRIOV_NM_LAST_TEXT = SRIOV_NM_TEXT.replace("=", "+=", 1)
 
 
 def vendor_sriov(host: Host) -> str:
@@ -967,6 +1042,17 @@ def vendor_sriov(host: Host) -> str:
         if host.is_file(path):
             return path
     return ""
+
+
+def _sets_anew(host: Host) -> bool:
+    """Whether a file that NetworkManager reads after ours takes the drivers out of the list of unmanaged devices."""
+    paths = [path for path in nm_conf_files(host.glob) if path not in (SRIOV_NM, SRIOV_NM_LAST)]
+    text = SRIOV_NM_TEXT
+    for path in [path for path in paths if path > SRIOV_NM and path.startswith(NM_CONF_FOLDER) and host.is_file(path)]:
+        for section, key, value, _index in ini_values(host.read(path)):
+            if (section, key.rstrip("+ ")) == ("keyfile", "unmanaged-devices"):
+                text = text + value if key.endswith("+") else value
+    return not ("driver:mlx4_core" in text and "driver:mlx5_core" in text)
 
 
 def plan_sriov(host: Host) -> List[edits.Change]:
@@ -984,6 +1070,7 @@ def plan_sriov(host: Host) -> List[edits.Change]:
             texts[SRIOV_NETWORK] = SRIOV_NETWORK_TEXT
         if "networkmanager" in names:
             texts[SRIOV_NM] = SRIOV_NM_TEXT
+            texts[SRIOV_NM_LAST] = SRIOV_NM_LAST_TEXT if _sets_anew(host) else None
     changes: List[edits.Change] = []
     for path in sorted(texts):
         changes += edits.plan_file(host, path, texts[path])

@@ -17,6 +17,8 @@ description:
   - Nothing is restarted. The running connection stays up; the new configuration counts from the next boot.
   - Removes what ties a card's name to its MAC address, and a network configuration for this machine's card from
     cloud-init's own configuration.
+  - Removes settings that give a card a MAC address of their own making, and those that keep NetworkManager from
+    Ethernet where no other service would bring the card up.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)

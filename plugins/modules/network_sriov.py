@@ -14,6 +14,8 @@ description:
     virtual function below it. NetworkManager and systemd-networkd must leave the second alone, rules NET-09 to
     NET-11.
   - Where the package azure-vm-utils brings its rule, that one counts and no other is written.
+  - Where a file that NetworkManager reads later sets the list of unmanaged devices anew,
+    C(zzz-azure-unmanaged-devices.conf) adds the drivers to it.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)

@@ -225,8 +225,11 @@ def tied_networkd(context: Context) -> List[str]:
         for key in ("macaddress", "permanentmacaddress"):
             if key in match:
                 found.append(match[key][1].evidence)
-        if "macaddress" in sections.get("link", {}):
-            found.append(sections["link"]["macaddress"][1].evidence)
+        link = sections.get("link", {})
+        if "macaddress" in link:
+            found.append(link["macaddress"][1].evidence)
+        if link.get("macaddresspolicy", ("",))[0].lower() == "random":
+            found.append(link["macaddresspolicy"][1].evidence)
         address = sections.get("network", {}).get("address") or sections.get("address", {}).get("address")
         if address is not None and match.get("name", ("",))[0] != "lo":
             found.append(address[1].evidence)
@@ -271,34 +274,52 @@ def brings_eth0_up(context: Context) -> str:
 
 
 def network_manager_settings(context: Context, section: str, key: str) -> List[Tuple[str, Line]]:
-    """One setting of NetworkManager.conf(5) in the order in which it is read; the last value counts."""
-    chosen: Dict[str, str] = {}
-    for folder in ("/etc/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/usr/lib/NetworkManager/conf.d"):
-        for path in context.glob(folder + "/*.conf"):
-            chosen.setdefault(path.rsplit("/", 1)[1], path)
-    vendor = [chosen[name] for name in sorted(chosen) if chosen[name].startswith("/usr/lib/")]
-    own = [chosen[name] for name in sorted(chosen) if not chosen[name].startswith("/usr/lib/")]
+    """One setting of NetworkManager.conf(5) in the order in which it is read.
+
+    "key+=value" adds to what was read before; "key=value" takes its place, and is the first of what is returned.
+    """
     found: List[Tuple[str, Line]] = []
-    for path in vendor + context.glob("/etc/NetworkManager/NetworkManager.conf") + own:
+    for path in network.nm_conf_files(context.glob):
         sections = keyfile(context, path)
-        for name in (key, key + "+"):
-            if name in sections.get(section, {}):
-                found.append(sections[section][name])
+        if key in sections.get(section, {}):
+            found = [sections[section][key]]
+        if key + "+" in sections.get(section, {}):
+            found.append(sections[section][key + "+"])
     return found
+
+
+def tied_network_manager(context: Context) -> List[str]:
+    """Settings of NetworkManager.conf(5) that give every card a made-up MAC address, whose frames Azure drops."""
+    if not uses_network_manager(context):
+        return []
+    return [
+        line.evidence
+        for path in network.nm_conf_files(context.glob)
+        for section, values in keyfile(context, path).items()
+        for key, (value, line) in values.items()
+        if network.nm_gives_mac(section, key, value)
+    ]
+
+
+def network_manager_unmanaged(context: Context) -> str:
+    """The line by which NetworkManager leaves eth0 to others; "" where there is none."""
+    managed = network_manager_settings(context, "keyfile", "unmanaged-devices")
+    refused = network.nm_refusals(",".join(value for value, _line in managed))
+    return join(line.evidence for value, line in managed if any(word in value for word in refused)) if refused else ""
+
+
+def network_manager_alone(context: Context) -> bool:
+    """Whether NetworkManager is the only one that could bring eth0 up, for cloud-init too."""
+    others = netplan_files(context) or context.unit_state("systemd-networkd.service") == "enabled"
+    others = others or (context.exists(network.INTERFACES) and context.has_command("ifup"))
+    return uses_network_manager(context) and not others
 
 
 def network_manager_refuses(context: Context) -> str:
     """Why NetworkManager would leave eth0 alone on Azure; "" where it gives it DHCP."""
-    managed = network_manager_settings(context, "keyfile", "unmanaged-devices")
-    for value, line in managed[-1:]:
-        words = [word.strip() for word in re.split(r"[,;]", value) if word.strip()]
-        kept = any(word.startswith("except:") and re.search(r"ethernet|eth", word) for word in words)
-        if not kept and any(
-            word in ("*", "type:ethernet", "driver:hv_netvsc")
-            or (word.startswith("interface-name:") and fnmatch.fnmatch("eth0", word[15:].lstrip("=")))
-            for word in words
-        ):
-            return line.evidence
+    unmanaged = network_manager_unmanaged(context)
+    if unmanaged:
+        return unmanaged
     for path in keyfiles(context):
         sections = keyfile(context, path)
         connection = sections.get("connection", {})
@@ -323,10 +344,14 @@ def dhcp(context: Context) -> Outcome:
     """Files of every network manager: no static address, MAC address or UUID, and something gives eth0 DHCP."""
     found = tied_ifcfg(context) + tied_keyfiles(context) + tied_netplan(context)
     found += tied_ifupdown(context) + tied_networkd(context) + tied_cloud_init(context) + tied_arguments(context)
+    found += tied_network_manager(context)
     if found:
         return bad(join(found))
-    how = brings_eth0_up(context)
-    why = network_manager_refuses(context) if not how and uses_network_manager(context) else ""
+    # What cloud-init writes for NetworkManager does not help where that leaves the card alone.
+    why = network_manager_unmanaged(context) if network_manager_alone(context) else ""
+    how = "" if why else brings_eth0_up(context)
+    if not how and not why and uses_network_manager(context):
+        why = network_manager_refuses(context)
     if why:
         return bad("NetworkManager leaves eth0 alone: " + why)
     if how:
@@ -519,11 +544,7 @@ def unmanaged_drivers(context: Context) -> Outcome:
         return na("It concerns NetworkManager on Enterprise Linux 8 and newer.")
     if _packaged_sriov(context):
         return ok("azure-vm-utils does it")
-    values = network_manager_settings(context, "keyfile", "unmanaged-devices")
-    together: List[Tuple[str, Line]] = []
-    for value, line in values:
-        # "key+=value" adds to what was read before, "key=value" takes its place.
-        together = together + [(value, line)] if "+" in line.text.split("=", 1)[0] else [(value, line)]
+    together = network_manager_settings(context, "keyfile", "unmanaged-devices")
     text = ",".join(value for value, _line in together)
     if "driver:mlx4_core" in text and "driver:mlx5_core" in text:
         return ok(join(line.evidence for _value, line in together))

@@ -245,6 +245,45 @@ def test_networkmanager_without_any_profile_gets_one(make_host) -> None:
     assert host.stat(network.NM_OWN).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("unmanaged-devices=type:ethernet\n", ""),
+        (
+            "unmanaged-devices=interface-name:docker0;interface-name:eth*\n",
+            "unmanaged-devices=interface-name:docker0\n",
+        ),
+        ("unmanaged-devices += *,except:type:wifi\n", ""),
+        ("unmanaged-devices=except:interface-name:wlan0\n", ""),
+        ("unmanaged-devices=*,except:type:ethernet\n", None),
+        ("unmanaged-devices=none\n", None),
+    ],
+)
+def test_networkmanager_that_leaves_ethernet_alone(make_host, before: str, after: str | None) -> None:
+    folder = "/etc/NetworkManager/conf.d/"
+    vendor = "/usr/lib/NetworkManager/conf.d/"
+    text = "[main]\ndns=none\n[keyfile]\n"
+    host = make_host({**NM_ENABLED, folder + "zz.conf": text + before, vendor + "10-a.conf": text + before})
+    twice(host)
+    wanted = before if after is None else after
+    assert host.read(folder + "zz.conf") == text + wanted and host.read(vendor + "10-a.conf") == text + before
+    assert host.exists(folder + "10-a.conf") is (after is not None)
+    # Where another one brings eth0 up, the list may have been made for that.
+    other = make_host({**ENABLED, folder + "zz.conf": text + before})
+    twice(other)
+    assert other.read(folder + "zz.conf") == text + before
+
+
+def test_made_up_mac_addresses_go(make_host) -> None:
+    path = "/etc/NetworkManager/conf.d/mac.conf"
+    text = "[connection]\n%swifi.cloned-mac-address=random\n[connection-x]\nethernet.cloned-mac-address=permanent\n"
+    link = "/etc/systemd/network/10-mac.link"
+    policy = "[Match]\nOriginalName=*\n[Link]\nMACAddressPolicy=random\n"
+    host = make_host({**NM_ENABLED, path: text % "ethernet.cloned-mac-address=random\n", link: policy})
+    twice(host)
+    assert host.read(path) == text % "" and not host.exists(link)
+
+
 def test_networkd(make_host) -> None:
     host = make_host(
         {
@@ -438,6 +477,18 @@ def test_sriov_by_the_vendor_or_by_us_but_not_both(make_host) -> None:
     assert not network_sriov.run({}, host, False)["changed"]
 
 
+def test_a_later_list_of_unmanaged_devices(make_host) -> None:
+    """A list in a file of a later name takes the place of ours; what it says stays, and the drivers are added."""
+    later = "/etc/NetworkManager/conf.d/zz.conf"
+    host = make_host({**NM_ENABLED, later: "[keyfile]\nunmanaged-devices=interface-name:docker0\n"})
+    assert network_sriov.run({}, host, False)["changed"]
+    assert "unmanaged-devices+=driver:mlx4_core" in host.read(network.SRIOV_NM_LAST)
+    assert not network_sriov.run({}, host, False)["changed"]
+    host.write(later, "[keyfile]\nunmanaged-devices+=interface-name:docker0\n")
+    assert network_sriov.run({}, host, False)["changed"]
+    assert not host.exists(network.SRIOV_NM_LAST)
+
+
 WORDS = st.sampled_from(
     ["iface", "auto", "allow-hotplug", "ens3", "eth0", "inet", "dhcp", "static", "\n", "\\\n", " ", "[ipv4]", "method="]
     + [
@@ -470,6 +521,8 @@ def test_any_text_is_survived(text: str) -> None:
     network.yaml_ties(rows, range(len(rows)))
     network.cloud_network(rows)
     network.udev_rules(text)
+    conf = network.nm_conf_for_ethernet(text, True)
+    assert network.nm_conf_for_ethernet(conf, True) == conf
     once = network.set_shell_variable(text, "A", "no")
     assert network.set_shell_variable(once, "A", "no") == once
 
