@@ -565,12 +565,25 @@ def _cloud_init(host: Host) -> List[edits.Change]:
 # -- netplan -----------------------------------------------------------------------------------------------------
 
 
+def _plain_yaml(text: str) -> str:
+    """The text without comments, and without the quotes of keys."""
+    plain = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    return re.sub(r"[\"']([\w-]+)[\"'](?=\s*:)", r"\1", re.sub(r"\s#.*", "", plain))
+
+
 def netplan_needs_moving(text: str) -> bool:
     """True for a file that binds to a MAC address or gives an Ethernet card a fixed address."""
-    plain = "\n".join(line for line in text.split("\n") if not line.lstrip().startswith("#"))
+    plain = _plain_yaml(text)
     if re.search(r"\b(bridges|bonds|vlans|wifis)\s*:", plain):
         return False
     return bool(re.search(r"\b(macaddress|addresses|gateway4|set-name)\s*:", plain))
+
+
+def netplan_serves(text: str) -> bool:
+    """True for a file that gives eth0 DHCP."""
+    plain = _plain_yaml(text)
+    dynamic = re.search(r"\bdhcp4\s*:\s*(true|yes|on)\b", plain, re.I)
+    return bool(dynamic and re.search(r"\beth0\b|\be\*|\beth\*|hv_netvsc|\bname\s*:\s*[\"']\*", plain))
 
 
 def netplan_text(renderer: str) -> str:
@@ -590,15 +603,13 @@ def _netplan(host: Host) -> List[edits.Change]:
         if path == NETPLAN_OWN or not host.is_file(path):
             continue
         text = host.read(path)
-        match = re.search(r"^\s*renderer\s*:\s*(\w+)", text, re.M)
+        match = re.search(r"\brenderer\s*:\s*[\"']?(\w+)", _plain_yaml(text))
         if netplan_needs_moving(text):
             renderer = renderer or (match.group(1) if match else "")
             changes += edits.plan_file(host, path, None)
         else:
             others.append(text)
-    serves = any(
-        re.search(r"\bdhcp4\s*:\s*(true|yes)", text) and re.search(r"\beth0\b|e\*|eth\*", text) for text in others
-    )
+    serves = any(map(netplan_serves, others))
     if not serves and not host.is_file(NETPLAN_OWN):
         changes = edits.plan_file(host, NETPLAN_OWN, netplan_text(renderer), 0o600) + changes
     return changes

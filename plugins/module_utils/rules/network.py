@@ -248,8 +248,7 @@ def brings_eth0_up(context: Context) -> str:
     if uses_network_manager(context) and not network_manager_refuses(context):
         return "NetworkManager"
     for path in netplan_files(context):
-        text = context.text(path) or ""
-        if re.search(r"\bdhcp4\s*:\s*(true|yes|on)", text) and re.search(r"\beth0\b|\be\*|\beth\*|hv_netvsc", text):
+        if network.netplan_serves(context.text(path) or ""):
             return path
     if context.unit_state("systemd-networkd.service") == "enabled":
         folders = ("/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network")

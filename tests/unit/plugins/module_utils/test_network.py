@@ -313,6 +313,24 @@ def test_netplan(make_host) -> None:
     assert text["network"]["ethernets"]["zz-azure"]["dhcp4"] is True
 
 
+@pytest.mark.parametrize(
+    ("text", "moves", "written"),
+    [
+        ('{"network": {"renderer": "networkd", "ethernets": {"eth0": {"addresses": ["10.0.0.5/24"]}}}}\n', True, True),
+        ('"network":\n  "ethernets":\n    "eth0":\n      "gateway4": "10.0.0.1"\n', True, True),
+        ('{"network": {"bridges": {"br0": {"addresses": ["10.0.0.5/24"]}}}}\n', False, True),
+        ('{"network": {"ethernets": {"eth0": {"dhcp4": true}}}}\n', False, False),
+        ("# was eth0, addresses: x\nnetwork:\n  ethernets:\n    ens18: {dhcp4: true} # not eth0\n", False, True),
+    ],
+)
+def test_netplan_in_quotes_and_comments(make_host, text: str, moves: bool, written: bool) -> None:
+    host = make_host({"/etc/netplan/01.yaml": text})
+    twice(host)
+    assert host.exists("/etc/netplan/01.yaml") is not moves
+    assert host.exists(network.NETPLAN_OWN) is written
+    assert not written or ("renderer: networkd" in host.read(network.NETPLAN_OWN)) is ("renderer" in text)
+
+
 def test_netplan_bridges_stay(make_host) -> None:
     text = "network:\n  bridges:\n    br0:\n      addresses: [10.0.0.1/24]\n"
     host = make_host({"/etc/netplan/01.yaml": text})
