@@ -42,6 +42,7 @@ NETPLAN_FOLDER = "/etc/netplan"
 NETPLAN_OWN = NETPLAN_FOLDER + "/60-azure.yaml"
 
 NM_FOLDER = "/etc/NetworkManager/system-connections"
+NM_VENDOR_FOLDER = "/usr/lib/NetworkManager/system-connections"
 NM_OWN = NM_FOLDER + "/azure-dhcp.nmconnection"
 NM_TEXT = (
     HEADER + "[connection]\nid=azure-dhcp\ntype=ethernet\nautoconnect=true\nautoconnect-priority=-100\n\n"
@@ -434,6 +435,14 @@ def _networkmanager(host: Host) -> List[edits.Change]:
         if keyfile_is_ethernet(text):
             found = True
             changes += edits.plan_file(host, path, keyfile_to_dhcp(text))
+    # A profile of a package is shadowed by one of the same file name: both then have the same UUID.
+    for path in host.glob(NM_VENDOR_FOLDER + "/*.nmconnection"):
+        own = NM_FOLDER + "/" + path.rsplit("/", 1)[1]
+        text = host.read(path) if host.is_file(path) and not host.exists(own) else ""
+        if keyfile_is_ethernet(text):
+            found = True
+            if keyfile_to_dhcp(text) != text:
+                changes += edits.plan_file(host, own, keyfile_to_dhcp(text), 0o600)
     # An ifcfg file serves one name, Enterprise Linux 10 reads none, and servers have no-auto-default=*.
     if not found:
         changes = edits.plan_file(host, NM_OWN, NM_TEXT, 0o600) + changes
@@ -773,14 +782,28 @@ def suse_netconfig(text: str) -> str:
     return text
 
 
-def _wicked(host: Host) -> List[edits.Change]:
+def _wicked(host: Host, primary: str) -> Tuple[List[edits.Change], List[str]]:
+    """DHCP for eth0 and cards of other names; NET-08 wants no file of a further eth<n>, but the one in use stays."""
     changes: List[edits.Change] = []
+    sentences: List[str] = []
+    in_use = (primary, _card_of(host, _ssh_address(host)))
+    # The only card of a copied machine: without the rule that calls it eth1 it is eth0.
+    freed = _pins(host)[1] if len(cards(host)) == 1 else []
     for path in host.glob(IFCFG_SUSE + "/ifcfg-*"):
         if host.is_file(path) and _is_ethernet_ifcfg(path, host.read(path)):
             text = host.read(path)
-            changes += edits.plan_file(host, path, ifcfg_to_dhcp(text, suse=True))
-            if ifcfg_is_fixed(text):
-                changes += edits.plan_file(host, IFCFG_SUSE + "/ifroute-" + path.rsplit("ifcfg-", 1)[1], None)
+            name = path.rsplit("ifcfg-", 1)[1]
+            further = bool(re.match(r"eth[1-9]\d*$", name))
+            kept = not further or name in in_use and name not in freed
+            changes += edits.plan_file(host, path, ifcfg_to_dhcp(text, suse=True) if kept else None)
+            if ifcfg_is_fixed(text) or not kept:
+                changes += edits.plan_file(host, IFCFG_SUSE + "/ifroute-" + name, None)
+            if further and kept:
+                sentences.append(
+                    "%s stays, as %s is in use; remove it before the capture (rule NET-08)." % (path, name)
+                )
+            elif further:
+                sentences.append("%s has no configuration from the next boot on: %s goes (rule NET-08)." % (name, path))
     eth0 = IFCFG_SUSE + "/ifcfg-eth0"
     if not host.is_file(eth0):
         changes = edits.plan_file(host, eth0, "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n") + changes
@@ -794,7 +817,7 @@ def _wicked(host: Host) -> List[edits.Change]:
             after = edit(text)
             # A file that nothing is left in but comments does no harm; an empty one goes.
             changes += edits.plan_file(host, path, after if after.strip() or not text.strip() else None)
-    return changes
+    return changes, sentences
 
 
 # -- the host ----------------------------------------------------------------------------------------------------
@@ -1025,7 +1048,9 @@ def plan(host: Host, primary: str = "", cloud_init: bool = True, legacy_ifcfg: b
     if "ifcfg" in found or legacy_ifcfg:
         changes += _ifcfg_red_hat(host, legacy_ifcfg)
     if "wicked" in found:
-        changes += _wicked(host)
+        moved, sentences = _wicked(host, primary)
+        changes += moved
+        warnings += sentences
     if not found:
         warnings.append("No known network configuration was found; make sure that eth0 gets its address by DHCP.")
     return Plan(changes + plan_persistent(host), found, warnings)

@@ -14,6 +14,7 @@ description:
     to DHCP without MAC address, UUID or fixed address, rules NET-01 to NET-08.
   - The card is called eth0 on Azure and may have another name on the build hypervisor; both are served.
     Bridges, bonds and further cards with DHCP of their own stay. A further card with a fixed address gets DHCP.
+    With wicked the file of a further card C(eth1) goes, unless that is the one in use (rule NET-08).
   - Nothing is restarted. The running connection stays up; the new configuration counts from the next boot.
   - Removes what ties a card's name to its MAC address, and a network configuration for this machine's card from
     cloud-init's own configuration.

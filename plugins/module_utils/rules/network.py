@@ -76,7 +76,9 @@ def ifcfg_files(context: Context) -> List[str]:
 
 
 def keyfiles(context: Context) -> List[str]:
-    return [path for path in context.glob(*_KEYFILES) if not path.endswith(("~", ".bak"))]
+    """NetworkManager's profiles; one of a package gives way to one of the same file name in /etc."""
+    found = [path for path in context.glob(*_KEYFILES) if not path.endswith(("~", ".bak"))]
+    return [path for path in found if path.startswith("/etc/") or "/etc" + path[len("/usr/lib") :] not in found]
 
 
 def tied_ifcfg(context: Context) -> List[str]:

@@ -238,6 +238,15 @@ def test_networkmanager(make_host) -> None:
     assert not host.exists(network.NM_OWN)
 
 
+def test_a_profile_of_a_package_is_shadowed(make_host) -> None:
+    vendor = network.NM_VENDOR_FOLDER + "/a.nmconnection"
+    host = make_host({**NM_ENABLED, vendor: KEYFILE})
+    twice(host)
+    own = network.NM_FOLDER + "/a.nmconnection"
+    assert host.read(vendor) == KEYFILE and host.read(own) == network.keyfile_to_dhcp(KEYFILE)
+    assert host.stat(own).st_mode & 0o777 == 0o600 and not host.exists(network.NM_OWN)
+
+
 def test_networkmanager_without_any_profile_gets_one(make_host) -> None:
     host = make_host(NM_ENABLED)
     twice(host)
@@ -636,6 +645,31 @@ def test_wicked_with_a_fixed_route_and_name_server(make_host) -> None:
     assert host.read(base + "ifcfg-lan0") == "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n"
     assert not host.exists(base + "routes") and not host.exists(base + "ifroute-lan0")
     assert host.read(base + "config") == ('NETCONFIG_DNS_POLICY="auto"\nNETCONFIG_DNS_STATIC_SERVERS=""\nOTHER="x"\n')
+
+
+@pytest.mark.parametrize(
+    ("primary", "files", "left"),
+    [
+        ("eth0", {}, ["ifcfg-eth0"]),
+        ("eth1", {}, ["ifcfg-eth0", "ifcfg-eth1"]),
+        ("eth1", {"/sys/class/net/eth1/device/vendor": "", "/sys/class/net/eth1/type": "1\n"}, ["ifcfg-eth0"]),
+        (
+            "eth0",
+            {
+                "/proc/net/route": ROUTES.replace("enp0s8", "eth1"),
+                "/proc/self/environ": "SSH_CONNECTION=192.168.56.1 5 192.168.56.10 22\0",
+            },
+            ["ifcfg-eth0", "ifcfg-eth1"],
+        ),
+    ],
+)
+def test_wicked_and_a_second_card(make_host, primary: str, files, left: list[str]) -> None:
+    base = "/etc/sysconfig/network/"
+    second = {base + "ifcfg-eth1": "BOOTPROTO='dhcp'\nSTARTMODE='auto'\n", base + "ifroute-eth1": "x\n"}
+    host = make_host({**second, **files, "/etc/udev/rules.d/70-persistent-net.rules": PIN % "eth1"})
+    warnings = twice(host, primary=primary)["warnings"]
+    assert [name for name in host.listdir(base) if name.startswith("ifcfg")] == left
+    assert len(warnings) == 1 and "NET-08" in warnings[0]
 
 
 def test_netplan_stays_alone_once_virtual_functions_are_left_alone(make_host) -> None:

@@ -255,6 +255,7 @@ RIGHT: list[Case] = [
     case("NET-01", "debian", {"/etc/systemd/network/10.link": "[Match]\nOriginalName=*\n[Link]\nMACAddressPolicy=none\n"}),
     case("NET-01", "el9", {"/etc/NetworkManager/conf.d/mac.conf": "[connection]\nethernet.cloned-mac-address=preserve\nwifi.cloned-mac-address=random\n"}),
     case("NET-01", "el9", {"/etc/NetworkManager/conf.d/zz.conf": "[keyfile]\nunmanaged-devices+=interface-name:docker0\n"}),
+    case("NET-01", "el9", {"/usr/lib/NetworkManager/system-connections/a.nmconnection": "[connection]\ntype=ethernet\n[ipv4]\nmethod=manual\n", "/etc/NetworkManager/system-connections/a.nmconnection": "[connection]\ntype=ethernet\n"}),
     case("NET-07", "debian", {"/etc/udev/rules.d/75-persistent-net-generator.rules": "-> /dev/null", "/usr/lib/udev/rules.d/75-persistent-net-generator.rules": "x\n"}),
     case("NET-07", "debian", {"/etc/udev/rules.d/70-persistent-net.rules": "-> /dev/null"}),
     case("NET-10", "el9", {"/etc/NetworkManager/conf.d/99-azure-unmanaged-devices.conf": "[keyfile]\nunmanaged-devices=driver:mlx4_core\n", "/etc/NetworkManager/conf.d/99-b.conf": "[keyfile]\nunmanaged-devices+=driver:mlx5_core\n"}),
