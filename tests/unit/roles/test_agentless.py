@@ -34,6 +34,7 @@ class Fabric(http.server.ThreadingHTTPServer):
         self.answers: dict[str, list[tuple[int, str]]] = {
             "/machine/?comp=goalstate": [(200, GOAL_STATE)],
             "/machine/?comp=health": [(200, "")],
+            "compute/name": [(200, "vm-1")],
             "compute/osProfile/computerName": [(200, "web1")],
             "compute/osProfile/adminUsername": [(200, "anna")],
             "compute/publicKeys/0/keyData": [(200, KEY + "\r\n")],
@@ -90,7 +91,7 @@ def run(fabric: Fabric, tmp_path: Path, mode: str = "report", **variables: str) 
         "AZURE_IMDS": url,
         "AZURE_ROOT": str(root),
         "AZURE_WORK": str(tmp_path / "work"),
-        "AZURE_DEADLINE": "3",
+        "AZURE_DEADLINE": "30",
         "AZURE_FIRST_DELAY": "0",
         "http_proxy": "http://192.0.2.1:9",
         **variables,
@@ -172,10 +173,32 @@ def test_nobody_could_log_in_is_a_failure(fabric: Fabric, tmp_path: Path, path: 
 
 @pytest.mark.parametrize("name", ["", "<html>", "-x", "a b", "x" * 65, "a\nb"])
 def test_a_host_name_that_is_none_is_not_used(fabric: Fabric, tmp_path: Path, name: str) -> None:
-    fabric.answers["compute/osProfile/computerName"] = [(200, name)]
+    fabric.answers["compute/osProfile/computerName"] = fabric.answers["compute/name"] = [(200, name)]
     result = run(fabric, tmp_path)
     assert result.returncode == 0 and "no usable host name" in result.stdout
     assert not (tmp_path / "root/etc/hostname").exists()
+
+
+@pytest.mark.parametrize("answer", [(200, ""), (200, "a b"), (404, "")])
+def test_without_a_computer_name_the_vm_gives_its_own(fabric: Fabric, tmp_path: Path, answer: tuple[int, str]) -> None:
+    fabric.answers["compute/osProfile/computerName"] = [answer]
+    assert run(fabric, tmp_path).returncode == 0
+    assert (tmp_path / "root/etc/hostname").read_text() == "vm-1\n"
+
+
+def test_metadata_that_come_late_are_waited_for(fabric: Fabric, tmp_path: Path) -> None:
+    fabric.answers["compute/name"] = [(404, ""), (500, ""), (404, ""), (200, "vm-1")]
+    fabric.answers["compute/osProfile/computerName"] = [(404, "")]
+    assert run(fabric, tmp_path).returncode == 0
+    assert (tmp_path / "root/etc/hostname").read_text() == "vm-1\n"
+
+
+def test_the_settings_of_root_for_curl_do_not_count(fabric: Fabric, tmp_path: Path) -> None:
+    assert run(fabric, tmp_path / "without").returncode == 0
+    count = len(fabric.seen)
+    (tmp_path / ".curlrc").write_text("fail\n")
+    assert run(fabric, tmp_path / "with", HOME=str(tmp_path)).returncode == 0
+    assert len(fabric.seen) == 2 * count
 
 
 def test_elsewhere_than_on_azure_nothing_happens(fabric: Fabric, tmp_path: Path) -> None:
