@@ -82,7 +82,9 @@ def fabric() -> Iterator[Fabric]:
     server.server_close()
 
 
-def run(fabric: Fabric, tmp_path: Path, mode: str = "report", **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    fabric: Fabric, tmp_path: Path, mode: str = "report", program: Path = PROGRAM, **variables: str
+) -> subprocess.CompletedProcess[str]:
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True, exist_ok=True)
     url = f"http://127.0.0.1:{fabric.server_address[1]}"
@@ -98,7 +100,7 @@ def run(fabric: Fabric, tmp_path: Path, mode: str = "report", **variables: str) 
     }
     shell = shutil.which("dash") or "sh"
     return subprocess.run(
-        [shell, str(PROGRAM), mode], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [shell, str(program), mode], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -211,6 +213,101 @@ def test_elsewhere_than_on_azure_nothing_happens(fabric: Fabric, tmp_path: Path)
     tag.write_text("7783-7084-3265-9085-8269-3286-77\n")
     assert run(fabric, tmp_path).returncode == 0
     assert fabric.states() == ["Ready"]
+
+
+def with_commands(tmp_path: Path, commands: dict[str, str], **replaced: str) -> Path:
+    """A copy of the program that finds these commands first; each call is noted in the file called."""
+    folder = tmp_path / "commands"
+    folder.mkdir(parents=True)
+    for name, body in commands.items():
+        (folder / name).write_text(f"#!/bin/sh\necho {name} $* >>{tmp_path}/called\n{body}\n")
+        (folder / name).chmod(0o755)
+    text = PROGRAM.read_text()
+    for old, new in {"PATH=/": f"PATH={folder}:/", **replaced}.items():
+        assert old in text
+        text = text.replace(old, new)
+    copy = tmp_path / "program"
+    copy.write_text(text)
+    return copy
+
+
+#: A drive that appears at the third look.
+LATE_DRIVE = (
+    'called=${0%/*}/../called; [ "$(grep -c sr0 "$called")" -ge 3 ] || exit 1; for last; do :; done\n'
+    'echo "<a:ProvisioningSection><a:HostName>web2</a:HostName>" >"$last/ovf-env.xml"'
+)
+
+
+@pytest.mark.parametrize(("tag", "name"), [("7783-7084-3265-9085-8269-3286-77\n", "web2\n"), (None, "")])
+def test_the_medium_is_waited_for_on_azure_only(fabric: Fabric, tmp_path: Path, tag: str | None, name: str) -> None:
+    program = with_commands(tmp_path, {"mount": LATE_DRIVE, "umount": "", "sleep": ""})
+    root = tmp_path / "root"
+    if tag:
+        (root / "sys/class/dmi/id").mkdir(parents=True)
+        (root / "sys/class/dmi/id/chassis_asset_tag").write_text(tag)
+    result = run(fabric, tmp_path, "early", program)
+    assert result.returncode == 0, result.stderr
+    hostname = root / "etc/hostname"
+    assert (hostname.read_text() if hostname.exists() else "") == name
+    called = (tmp_path / "called").read_text()
+    assert called.count("sleep") == (2 if tag else 0) and called.count("umount") == (1 if tag else 0)
+    assert ("no provisioning medium" in result.stdout) is (tag is None)
+
+
+def test_the_wait_for_the_medium_ends(fabric: Fabric, tmp_path: Path) -> None:
+    program = with_commands(tmp_path, {"mount": "exit 1", "sleep": ""})
+    tag = tmp_path / "root/sys/class/dmi/id/chassis_asset_tag"
+    tag.parent.mkdir(parents=True)
+    tag.write_text("7783-7084-3265-9085-8269-3286-77\n")
+    result = run(fabric, tmp_path, "early", program)
+    assert result.returncode == 0 and "no provisioning medium" in result.stdout
+    assert (tmp_path / "called").read_text().count("sleep 1\n") == 9
+
+
+ACTIVE = 'case "$*" in "is-active --quiet {}") ;; is-active*) exit 3 ;; esac'
+FORWARD = 'shift; exec "$@"'
+
+
+@pytest.mark.parametrize(
+    ("commands", "expected"),
+    [
+        (
+            {"networkctl": "", "nmcli": "", "systemctl": ACTIVE.format("systemd-networkd")},
+            "networkctl reconfigure ens3",
+        ),
+        (
+            {"networkctl": "exit 1", "systemctl": ACTIVE.format("systemd-networkd")},
+            "systemctl restart systemd-networkd",
+        ),
+        (
+            {"networkctl": "", "nmcli": "", "systemctl": ACTIVE.format("NetworkManager")},
+            "nmcli device modify ens3 ipv4.dhcp-hostname web2",
+        ),
+        ({"wicked": "", "dhclient": "", "systemctl": "exit 3"}, "wicked ifup ens3"),
+        ({"dhclient": "", "dhcpcd": "", "systemctl": "exit 3"}, "dhclient -1 ens3"),
+        ({"dhcpcd": "", "systemctl": "exit 3"}, "dhcpcd --rebind ens3"),
+        ({"dhcpcd": "exit 1", "systemctl": "exit 3"}, "could not be renewed"),
+        ({}, "could not be renewed"),
+    ],
+)
+def test_the_client_in_charge_asks_again_with_the_new_name(
+    tmp_path: Path, commands: dict[str, str], expected: str
+) -> None:
+    routes = tmp_path / "route"
+    routes.write_text("Iface Destination Gateway\nens4 0000A8C0 0\nens3 00000000 0100A8C0\n")
+    program = with_commands(tmp_path, {**commands, "timeout": FORWARD}, **{"/proc/net/route": str(routes)})
+    # What the machine of the tests has is out of reach: only the shell, head and these commands.
+    (tmp_path / "commands/head").symlink_to(shutil.which("head") or "")
+    functions = program.read_text().split("\nmkdir -p")[0]
+    script = re.sub(r"PATH=\S+", f"PATH={tmp_path}/commands", functions.replace("START=$(now)", "START=0"), count=1)
+    shell = shutil.which("dash") or shutil.which("sh") or ""
+    result = subprocess.run(
+        [shell, "-c", script + "\nrenew_dhcp web2"], env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    log = tmp_path / "called"
+    called = log.read_text() if log.exists() else ""
+    assert expected in called + result.stdout, called + result.stdout + result.stderr
+    assert ("could not be renewed" in result.stdout) is (expected == "could not be renewed")
 
 
 def test_wrong_use(fabric: Fabric, tmp_path: Path) -> None:
