@@ -13,10 +13,14 @@ import pwd
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, places, texts
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+
+#: The units of an image without an agent, in the order of the boot. They disable themselves once they have provisioned.
+AGENTLESS_UNITS = ("azure-provisioning-early.service", "azure-provisioning.service")
 
 #: Exists from the first change to the last check: an interrupted run is completed from it, whatever it took away.
 STATE_FILE = "/var/lib/azure-deprovision.json"
@@ -67,7 +71,7 @@ class Context:
         self.accounts, self.connected = self._accounts()
         self.resolv = self.state.get("resolv") or record_resolv(host)
         self.cloud_init = host.which("cloud-init") is not None
-        self.cloud_init_enabled = self.cloud_init and _cloud_init_enabled(host)
+        self.cloud_init_enabled = _cloud_init_provisions(host)
         self.cloud_init_network = self.cloud_init_enabled and not _cloud_init_network_disabled(host)
         self.agent = next((name for name in ("waagent", "/usr/sbin/waagent2.0") if host.which(name)), None)
 
@@ -296,12 +300,12 @@ def resolv_writer(host: Host) -> Optional[str]:
 
 
 def provisioned_users(host: Host) -> List[Tuple[str, str]]:
-    """(name, source) of the accounts that the agent or cloud-init made, from what they keep."""
+    """(name, source) of the accounts that the agent, cloud-init or our own program made, from what they keep."""
     found: List[Tuple[str, str]] = []
     match = re.search(r"<(?:\w+:)?UserName>\s*([^<\s]+)\s*</", _text(host, "/var/lib/waagent/ovf-env.xml"))
     if match:
         found.append((match.group(1), "ovf-env.xml"))
-    for path in ("/etc/sudoers.d/waagent", "/etc/sudoers.d/90-cloud-init-users"):
+    for path in items.SUDOERS_DROP_INS:
         found.extend((name, path) for name in texts.sudoers_users(_text(host, path)))
     for path in ["/etc/cloud/cloud.cfg"] + list(host.glob("/etc/cloud/cloud.cfg.d/*.cfg")):
         match = re.search(
@@ -340,6 +344,17 @@ def _cloud_init_network_disabled(host: Host) -> bool:
         if re.search(r"^network:(?:[ \t]*\{[ \t]*|[ \t]*\n[ \t]+)config:[ \t]*[\"']?disabled", text, re.MULTILINE):
             return True
     return False
+
+
+def agentless_units(host: Host) -> List[str]:
+    """The units that provision without an agent and are switched off; none where somebody else provisions."""
+    if _cloud_init_provisions(host) or host.which("waagent"):
+        return []
+    return [name for name in AGENTLESS_UNITS if units.state(host, name) == "disabled"]
+
+
+def _cloud_init_provisions(host: Host) -> bool:
+    return host.which("cloud-init") is not None and _cloud_init_enabled(host)
 
 
 def host_key_maker(host: Host, cloud_init_enabled: bool) -> Optional[str]:

@@ -17,6 +17,7 @@ import re
 import stat as stat_module
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import context as ctx_module
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import places, texts
@@ -644,7 +645,17 @@ def _find_host_key_unit(context: Context, item: Item) -> List[Entry]:
         return []
     if ctx_module.host_key_maker(host, context.cloud_init_enabled) is not None:
         return []
+    # Those make host keys too, and are on by the time this item is done.
+    if any(find(context, other) for other in ITEMS if other.action == "agentless_units"):
+        return []
     return [Entry(item.id, "create", "file", "/etc/systemd/system/" + ctx_module.HOST_KEY_UNIT, 0, 0)]
+
+
+def _find_agentless_units(context: Context, item: Item) -> List[Entry]:
+    return [
+        Entry(item.id, "create", "link", "/etc/systemd/system/multi-user.target.wants/" + name, 0, 0)
+        for name in ctx_module.agentless_units(context.host)
+    ]
 
 
 _FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
@@ -663,6 +674,7 @@ _FINDERS: Dict[str, Callable[[Context, Item], List[Entry]]] = {
     "entry_token": _find_entry_token,
     "machine_id": _find_machine_id,
     "resolv_conf": _find_resolv,
+    "agentless_units": _find_agentless_units,
     "host_key_unit": _find_host_key_unit,
     "ssh_host_keys": _find_ssh_host_keys,
     "ssh_user_keys": _find_ssh_user_keys,
@@ -901,6 +913,8 @@ def _do(context: Context, item: Item, entry: Entry) -> None:
         program = host.which("ssh-keygen") or "/usr/bin/ssh-keygen"
         host.write(entry.path, _HOST_KEY_UNIT_TEXT % program, mode=0o644)
         host.symlink(entry.path, "/etc/systemd/system/multi-user.target.wants/" + os.path.basename(entry.path))
+    elif item.action == "agentless_units":
+        host.symlink(units.unit_file(host, os.path.basename(entry.path)), entry.path)
     elif entry.action == "edit":
         after = _edited(context, item, entry.path)
         if after is not None:

@@ -177,6 +177,13 @@ OWN_TRACES = (
     ".ansible/facts_cache",
 )
 
+#: Rules for sudo that a provisioner writes for the account that it makes.
+SUDOERS_DROP_INS = (
+    "/etc/sudoers.d/90-cloud-init-users",
+    "/etc/sudoers.d/waagent",
+    "/etc/sudoers.d/azure-provisioning",
+)
+
 
 class Item(NamedTuple):
     """One kind of leftover.
@@ -536,6 +543,22 @@ ITEMS = (
         ),
     ),
     Item("mail_aliases", "ACC-02", "Mail aliases to removed accounts", COMMIT, "edit_aliases", ("/etc/aliases",)),
+    # Before the host keys, which these units make too.
+    Item(
+        "agentless_mark",
+        "NOAGENT-05",
+        "The mark of the program without an agent that it has provisioned",
+        COMMIT,
+        "delete",
+        ("/var/lib/azure-provisioning/*",),
+    ),
+    Item(
+        "agentless_units",
+        "NOAGENT-05",
+        "The units that provision without an agent start at the next boot",
+        COMMIT,
+        "agentless_units",
+    ),
     Item("ssh_host_keys_return", "SSH-04", "Something makes host keys at the next boot", COMMIT, "host_key_unit"),
     Item("old_passwords", "ACC-02", "Old password hashes", COMMIT, "truncate", ("/etc/security/opasswd",)),
     Item(
@@ -648,7 +671,7 @@ ITEMS = (
         "sudo rights given to the provisioned account",
         COMMIT,
         "delete",
-        ("/etc/sudoers.d/90-cloud-init-users", "/etc/sudoers.d/waagent"),
+        SUDOERS_DROP_INS,
         when="user",
     ),
     Item(

@@ -10,6 +10,7 @@ Private to the collection: its interface may change in any release.
 import os
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import context as ctx_module
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, remnants
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context
@@ -23,6 +24,8 @@ Note = Callable[[str], None]
 
 #: How often what running programs write again is taken away before it counts as left.
 RETRIES = 3
+
+_SPECIALIZED = "A specialised image: this machine keeps its identity.\n"
 
 
 def _silent(_text: str) -> None:
@@ -243,7 +246,7 @@ def specialize(host: Host, check_mode: bool) -> Dict[str, Any]:
         evidence = "%s tells the provisioner to leave the machine as it is" % path
         checks.append(Check("specialized", "CLEAN-14", ok, "done" if ok else "left", evidence).as_dict())
     if not checks:
-        checks.append(Check("specialized", "CLEAN-14", True, "not_applicable", "no agent, no cloud-init").as_dict())
+        checks.append(Check("specialized", "CLEAN-14", True, "not_applicable", "nobody provisions").as_dict())
     return {
         "changed": bool(actions),
         "removed": [],
@@ -257,7 +260,7 @@ def specialize(host: Host, check_mode: bool) -> Dict[str, Any]:
 
 
 def _specialized_files(host: Host) -> List[Tuple[str, str, str]]:
-    """(path, text, wanted text) of the files that stop the agent and cloud-init from provisioning."""
+    """(path, text, wanted text) of the files that stop the agent, cloud-init and our own program from provisioning."""
     found = []
     path = "/etc/waagent.conf"
     if host.is_file(path):
@@ -278,7 +281,11 @@ def _specialized_files(host: Host) -> List[Tuple[str, str, str]]:
     if host.which("cloud-init"):
         path = "/etc/cloud/cloud-init.disabled"
         text = host.read(path, "") if host.is_file(path) else ""
-        found.append((path, text, text or "A specialised image: this machine keeps its identity.\n"))
+        found.append((path, text, text or _SPECIALIZED))
+    if units.unit_file(host, ctx_module.AGENTLESS_UNITS[-1]):
+        path = "/var/lib/azure-provisioning/provisioned"
+        text = host.read(path, "")
+        found.append((path, text, text or _SPECIALIZED))
     return found
 
 

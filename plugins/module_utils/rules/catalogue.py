@@ -1509,7 +1509,7 @@ _rule(
     "NOAGENT-05",
     REQUIRED,
     "A provisioning unit is enabled and ordered after the network (no agent)",
-    "The role provision_agentless installs and enables it.",
+    "The role provision_agentless installs and enables it; a VM that was provisioned is prepared once more.",
     "NOAG",
 )
 _rule(

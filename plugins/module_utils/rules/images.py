@@ -95,7 +95,7 @@ def program(context: Context) -> Outcome:
 
 @CHECKS("NOAGENT-05")
 def unit(context: Context) -> Outcome:
-    """azure-provisioning.service: enabled, wants and follows network-online.target."""
+    """azure-provisioning.service: enabled, wants and follows network-online.target, nothing keeps it from starting."""
     if _absent(context):
         return na(_absent(context))
     state = context.unit_state(UNIT)
@@ -106,6 +106,9 @@ def unit(context: Context) -> Outcome:
         return bad("%s does not wait for network-online.target" % UNIT)
     if not re.search(r"^(Wants|Requires)=.*network-online\.target", text, re.MULTILINE):
         return bad("%s does not want network-online.target, which then nobody starts" % UNIT)
+    for match in re.finditer(r"^ConditionPathExists=\s*!(/\S+)", text, re.MULTILINE):
+        if context.exists(match.group(1)):
+            return bad("%s exists, so %s does not start: it has provisioned already" % (match.group(1), UNIT))
     return ok("%s is enabled" % UNIT)
 
 

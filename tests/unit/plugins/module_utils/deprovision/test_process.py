@@ -506,6 +506,71 @@ def test_specialized_cleans_nothing(used: Host) -> None:
     assert not process.specialize(used, False)["changed"]
 
 
+#: A VM that was provisioned without an agent, on Azure, as it is before it becomes an image again.
+AGENTLESS = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/bash\n",
+    "/etc/sudoers.d/azure-provisioning": "anna ALL=(ALL) NOPASSWD: ALL\n",
+    "/home/anna/.ssh/authorized_keys": "ssh-ed25519 AAAA anna\n",
+    "/usr/local/sbin/azure-provisioning": "#!/bin/sh\nssh-keygen -A\n",
+    "/var/lib/azure-provisioning/provisioned": "i-1\n",
+    "/usr/sbin/sshd": "",
+    "/usr/bin/ssh-keygen": "",
+    **{
+        f"/etc/systemd/system/azure-provisioning{name}.service": "[Service]\n"
+        "ExecStart=/usr/local/sbin/azure-provisioning x\n[Install]\nWantedBy=multi-user.target\n"
+        for name in ("", "-early")
+    },
+}
+WANTS = "/etc/systemd/system/multi-user.target.wants/"
+
+
+def agentless(make_host: MakeHost, **more: str) -> Host:
+    host = make_host({**AGENTLESS, **more})
+    for path in AGENTLESS:
+        if "bin/" in path:
+            os.chmod(host.path(path), 0o755)
+    return host
+
+
+def test_a_vm_without_an_agent_becomes_an_image_that_provisions_again(make_host: MakeHost) -> None:
+    host = agentless(make_host)
+    planned = process.describe_plan(Context(host, Options()))
+    result = run(host)
+    assert process.failure_sentence(result) is None
+    assert result["accounts"] == planned["accounts"] == ["anna"] and "anna" not in host.read("/etc/passwd")
+    for path in ("/etc/sudoers.d/azure-provisioning", "/home/anna", "/var/lib/azure-provisioning/provisioned"):
+        assert not host.exists(path)
+    for name in ("azure-provisioning-early.service", "azure-provisioning.service"):
+        assert host.readlink(WANTS + name) == "/etc/systemd/system/" + name
+    # The program makes the host keys, so that nobody else has to.
+    assert not host.exists("/etc/systemd/system/azure-ssh-host-keys.service")
+    assert {entry["path"] for entry in result["removed"]} == {entry["path"] for entry in planned["removed"]}
+    assert not run(host)["changed"]
+
+
+@pytest.mark.parametrize("path", ["/usr/bin/cloud-init", "/usr/sbin/waagent"])
+def test_units_without_an_agent_stay_off_where_somebody_else_provisions(make_host: MakeHost, path: str) -> None:
+    host = agentless(make_host)
+    host.write(path, "", mode=0o755)
+    assert process.failure_sentence(run(host)) is None
+    assert not host.exists(WANTS + "azure-provisioning.service")
+
+
+def test_a_masked_unit_stays_masked(make_host: MakeHost) -> None:
+    host = agentless(make_host)
+    host.symlink("/dev/null", "/etc/systemd/system/azure-provisioning.service")
+    run(host)
+    assert not host.is_link(WANTS + "azure-provisioning.service")
+
+
+def test_a_specialised_image_without_an_agent_does_not_provision(make_host: MakeHost) -> None:
+    host = agentless(make_host)
+    assert not process.specialize(host, False)["changed"]
+    host.remove("/var/lib/azure-provisioning/provisioned")
+    assert process.specialize(host, False)["changed"]
+    assert host.exists("/var/lib/azure-provisioning/provisioned")
+
+
 def test_the_documented_list_of_items_is_the_real_one() -> None:
     text = (Path(__file__).parents[5] / "docs/deprovision.md").read_text(encoding="utf-8")
     for item in ITEMS:

@@ -222,10 +222,12 @@ BROKEN: list[Case] = [
     case("NVME-08", "debian", {"/etc/udev/rules.d/66-azure-storage.rules": "-> /dev/null"}),
     case("NOAGENT-04", "agentless", {"/usr/lib/systemd/system/azure-provisioning.service": "[Unit]\nWants=network-online.target\nAfter=network-online.target\n[Service]\nExecStart=/usr/local/sbin/azure-provisioning\n[Install]\nWantedBy=multi-user.target\n"}),
     case("NOAGENT-05", "agentless", {"/usr/lib/systemd/system/azure-provisioning.service": "[Unit]\nAfter=network-online.target\n[Service]\nExecStart=/usr/bin/python3 /usr/local/sbin/azure-provisioning\n[Install]\nWantedBy=multi-user.target\n"}),
+    case("NOAGENT-05", "agentless", {"/usr/lib/systemd/system/azure-provisioning.service": "[Unit]\nWants=network-online.target\nAfter=network-online.target\nConditionPathExists=!/var/lib/x/done\n[Service]\nExecStart=/usr/bin/python3 /usr/local/sbin/azure-provisioning\n[Install]\nWantedBy=multi-user.target\n", "/var/lib/x/done": "i-1\n"}),
 ]  # fmt: skip
 
 #: Each of these must not fail.
 RIGHT: list[Case] = [
+    case("NOAGENT-05", "agentless", {"/usr/lib/systemd/system/azure-provisioning.service": "[Unit]\nWants=network-online.target\nAfter=network-online.target\nConditionPathExists=!/var/lib/x/done\n[Service]\nExecStart=/usr/bin/python3 /usr/local/sbin/azure-provisioning\n[Install]\nWantedBy=multi-user.target\n"}),
     case("DISK-12", "debian", {"/usr/bin/findmnt": "x", "/etc/fstab": "UUID=aaaa-1 / ext4 defaults 0 1\nLABEL=d /data ext4 nofail 0 2\n"}, outputs={"findmnt --verify": (1, "/data\n   [E] unreachable on boot required source: LABEL=d\n\n0 parse errors, 1 error, 0 warnings\n")}),
     case("DISK-12", "debian", {"/usr/bin/findmnt": "x"}, outputs={"findmnt --verify": (0, "none\n   [W] source none is not a device\n\n0 parse errors, 0 errors, 1 warning\n")}),
     case("DISK-12", "debian", {"/usr/bin/findmnt": "x"}, outputs={"findmnt --verify": (1, "findmnt: unrecognized option '--verify'\n")}),
