@@ -953,6 +953,18 @@ def renderers(host: Host) -> List[str]:
     return found
 
 
+#: Commands of the DHCP clients that ifupdown starts, best first (interfaces(5), method dhcp).
+DHCP_COMMANDS = ("dhclient", "udhcpc", "dhcpcd")
+
+
+def lacks_dhcp_client(host: Host) -> bool:
+    """Whether ifupdown configures the network and has no client for DHCP, as with a fixed address (NET-01, NOAGENT-02).
+
+    NetworkManager, networkd and wicked have their own.
+    """
+    return "ifupdown" in renderers(host) and not any(host.which(name) for name in DHCP_COMMANDS)
+
+
 #: The administrator's folders of udev's rules, and of .link files; a package's own hold no machine's addresses.
 _RULES_FOLDERS = ("/etc/udev/rules.d", "/usr/local/lib/udev/rules.d")
 _LINK_FOLDERS = (NETWORKD_FOLDER, "/usr/local/lib/systemd/network")

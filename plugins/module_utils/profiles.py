@@ -90,7 +90,8 @@ class Profile(NamedTuple):
     """Vendor values for one system.
 
     cmdline_set is ordered: the last console= becomes /dev/console. packages maps a purpose (agent, cloud_init,
-    hyperv_daemons, growpart, gdisk, chrony, eject, ssh, sudo, vm_utils, netplan, kernel) to package names.
+    hyperv_daemons, growpart, gdisk, chrony, eject, ssh, sudo, curl, dhcp_client, vm_utils, netplan, kernel) to package
+    names.
     units maps a purpose to unit names to try, best first; of hyperv_daemons, cloud_init and network all count.
     version is the release that the values were chosen for, note says why it is not the system's own ("" if it is).
     """
@@ -141,6 +142,8 @@ _UTIL = "Azure VM utilities (azure-virtual-machine-utilities)"
 _WALA = "Azure/WALinuxAgent 2.15.0.1, README.md and config/"
 _DEBPKG = "Debian 12 package contents"
 _SUSEPKG = "SUSE package names (python-azure-agent, hyper-v, gptfdisk, growpart)"
+_NOAG = "Creating generalized images without a provisioning agent (no-agent)"
+_DHCPPKG = "Debian and Ubuntu package contents (virtual package dhcp-client; isc-dhcp-client deprecated, dhcpcd-base)"
 _UBUPKG = "Ubuntu package contents (linux-cloud-tools-common, cloud-guest-utils)"
 _ELPKG = "RHEL package contents (hyperv-daemons, chrony)"
 _HVSUP = "VMs fail to boot due to Hyper-V drivers (hyper-v-driver-issues-linux-vm)"
@@ -202,7 +205,12 @@ VALUES: Tuple[Value, ...] = (
     Value("packages.ssh", ("openssh-server",), _GEN),
     Value("packages.ssh", ("openssh",), _SLES, families=_SUSE),
     Value("packages.sudo", ("sudo",), _WALA),
-    Value("packages.curl", ("curl",), "Creating generalized images without a provisioning agent (no-agent)"),
+    Value("packages.curl", ("curl",), _NOAG),
+    # For ifupdown where none is there. ISC maintains its client no longer; dhcpcd replaces it.
+    Value("packages.dhcp_client", (), _NOAG),
+    Value("packages.dhcp_client", ("isc-dhcp-client",), _DHCPPKG, families=_APT),
+    Value("packages.dhcp_client", ("dhcpcd-base",), _DHCPPKG, families=_DEB, since=(13,)),
+    Value("packages.dhcp_client", ("dhcpcd-base",), _DHCPPKG, families=_UBU, since=(24, 4)),
     Value("packages.vm_utils", (), _UTIL),
     Value("packages.vm_utils", ("azure-vm-utils",), _UTIL, families=_EL, since=(9, 6)),
     Value("packages.vm_utils", ("azure-vm-utils",), _UTIL, families=_DEB, since=(13,)),

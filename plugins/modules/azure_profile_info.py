@@ -314,11 +314,15 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
-def wanted_packages(profile: profiles.Profile, provisioner: str, kernel: bool) -> Dict[str, List[str]]:
+def wanted_packages(
+    profile: profiles.Profile, provisioner: str, kernel: bool, dhcp_client: bool = False
+) -> Dict[str, List[str]]:
     """Package names by purpose."""
     purposes = list(BY_PROVISIONER[provisioner]) + list(ALWAYS)
     if provisioner == "cloud-init":
         purposes.append("netplan")
+    if dhcp_client:
+        purposes.append("dhcp_client")
     if kernel:
         purposes.append("kernel")
     return {purpose: list(profile.packages[purpose]) for purpose in purposes if profile.packages[purpose]}
@@ -443,7 +447,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     machine = platform.machine()
     profile = profiles.select(release, machine, params["family"])
     provisioner = params["provisioner"] or profile.provisioner
-    wanted = wanted_packages(profile, provisioner, params["kernel_package"])
+    wanted = wanted_packages(profile, provisioner, params["kernel_package"], network.lacks_dhcp_client(host))
     names = [name for group in wanted.values() for name in group]
     present = packages.installed(host, names)
     required = [n for key, group in wanted.items() if key not in profile.packages_optional for n in group]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,37 @@ def test_a_system_half_way(make_host) -> None:
 def test_agentless_wants_curl_and_no_agent(make_host) -> None:
     found = look(make_host({"/etc/os-release": "ID=debian\nVERSION_ID=12\n"}), provisioner="agentless")
     assert "curl" in found["packages_required"] and "waagent" not in found["packages_required"]
+
+
+FIXED = {"/etc/network/interfaces": "iface ens3 inet static\n", "/usr/sbin/ifup": "x"}
+
+
+@pytest.mark.parametrize("provisioner", ["cloud-init", "waagent", "agentless"])
+@pytest.mark.parametrize(
+    ("release", "more", "expected"),
+    [
+        ("ID=debian\nVERSION_ID=12\n", {}, ["isc-dhcp-client"]),
+        ("ID=debian\nVERSION_ID=13\n", {}, ["dhcpcd-base"]),
+        ("ID=ubuntu\nVERSION_ID=16.04\nID_LIKE=debian\n", {}, ["isc-dhcp-client"]),
+        ("ID=ubuntu\nVERSION_ID=24.04\nID_LIKE=debian\n", {}, ["dhcpcd-base"]),
+        ("ID=debian\nVERSION_ID=12\n", {"/usr/sbin/dhclient": "x"}, []),
+        ("ID=debian\nVERSION_ID=12\n", {"/usr/sbin/udhcpc": "x"}, []),
+        ("ID=debian\nVERSION_ID=13\n", {"/usr/sbin/dhcpcd": "x"}, []),
+        ("ID=debian\nVERSION_ID=13\n", {"/usr/sbin/ifup": None, "/etc/network/interfaces": None}, []),
+        ("ID=arch\n", {}, []),
+    ],
+)
+def test_ifupdown_gets_a_dhcp_client_where_it_has_none(
+    make_host, provisioner: str, release: str, more: dict[str, str | None], expected: list[str]
+) -> None:
+    files = {path: text for path, text in {**FIXED, **more}.items() if text is not None}
+    host = make_host({"/etc/os-release": release, **files})
+    for path in files:
+        if "bin/" in path:
+            os.chmod(host.path(path), 0o755)
+    found = look(host, provisioner=provisioner)
+    assert found["packages_by_purpose"].get("dhcp_client", []) == expected
+    assert set(expected) <= set(found["packages_required"])
 
 
 def test_a_root_by_id_becomes_one_by_uuid(make_host) -> None:
