@@ -163,7 +163,9 @@ def test_a_refused_report_leaves_the_unit_on(fabric: Fabric, tmp_path: Path) -> 
         ("compute/osProfile/adminUsername", (200, "root")),
         ("compute/osProfile/adminUsername", (200, "a b; rm -rf /")),
         ("compute/osProfile/adminUsername", (404, "")),
+        ("compute/osProfile/adminUsername", (200, "ALL")),
         ("compute/publicKeys/0/keyData", (404, "")),
+        ("compute/publicKeys/0/keyData", (200, "\r\n")),
     ],
 )
 def test_nobody_could_log_in_is_a_failure(fabric: Fabric, tmp_path: Path, path: str, answer: tuple[int, str]) -> None:
