@@ -94,6 +94,15 @@ def test_an_audit_goes_out_and_its_reports_come_back(job: Path, installed: Path,
     output = (artifacts / "stdout").read_text()
     assert "Azure audit, profile recommended" in output and "ClientAliveInterval" in output
 
+    # The same findings are in the events, which AWX keeps when the job's files are gone (docs/guide_awx.md).
+    events = [json.loads(path.read_text()) for path in (artifacts / "job_events").glob("*.json")]
+    looked = {
+        event["event_data"]["host"]: event["event_data"]["res"]["findings"]
+        for event in events
+        if event["event"] == "runner_on_ok" and event["event_data"]["task"] == "Look at the host"
+    }
+    assert looked == {name: hosts[name]["findings"] for name in TREES}
+
 
 def test_a_worker_without_the_collection_says_so(job: Path, tmp_path: Path) -> None:
     stream = runner(job.parent, "transmit", str(job), "-p", "linuxvhd.azure.audit_azure", "-i", "missing")
