@@ -1,12 +1,17 @@
-"""Every block of code in the documents is run, or checked as far as it can be without the machines it talks about.
+"""Every block of code in the documents, and every command in its text, is checked as far as it can be without the
+machines it talks about; what needs none of them, no root and no network, is run.
 
-A block that cannot be checked says why, in the line before it: <!-- not run: REASON -->. Names are checked even there.
+Checked means: shell and playbook syntax, options against the program's own --help or parser, and that playbooks,
+variables and their values, tags, sessions, targets and files exist. Run are ansible-doc, `nox --list`, `make -n`, and
+the blocks below <!-- run: WITH WHAT IN THE PLACE OF WHAT -->. A block that cannot be checked says why, in the line
+before it: <!-- not run: REASON -->. Names are checked even there.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -17,6 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from conftest import BIN, ROOT, ansible
+from packaging.requirements import Requirement
 
 from guests import cli
 
@@ -26,6 +32,15 @@ DOCUMENTS = sorted(
 DOCUMENTS += [ROOT / "tests/guests/README.md", *sorted(ROOT.glob("roles/*/README.md"))]
 FENCE = re.compile(r"^( *)```(\S*)[^\n]*\n(.*?)^\1```", re.M | re.S)
 REASON = re.compile(r"<!-- not run: ([^>]+) -->\s*$")
+RUN = re.compile(r"<!-- run: ([^>]+) -->\s*$")
+
+#: Programs whose commands are looked at in running text, where they stand between backquotes with an argument at least.
+TOLD = (
+    *("ansible", "ansible-builder", "ansible-doc", "ansible-galaxy", "ansible-playbook", "ansible-runner"),
+    *("antsibull-changelog", "git", "guest", "make", "molecule", "nox", "pre-commit", "pytest", "python", "python3"),
+)
+SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+ASSIGNMENT = re.compile(r"[A-Z_]+=")
 
 #: Programs whose own parser cannot be asked here; what they are told is shell syntax and existing paths at most.
 PLAIN = {"git", "cd", "make"}
@@ -35,12 +50,14 @@ PLAYBOOK_VARIABLES = {"azure_hosts", "azure_prove_host", "azure_progress_seconds
 
 
 class Block(NamedTuple):
-    """A fenced block: where it is, its language, its text without indentation, and why it is not run ("" if it is)."""
+    """A fenced block: where it is, its language, its text without indentation, why it cannot be checked ("" if it can),
+    and whether it is run as it stands."""
 
     where: str
     language: str
     text: str
     reason: str
+    run: bool
 
 
 def blocks_of(name: str, text: str) -> list[Block]:
@@ -50,7 +67,21 @@ def blocks_of(name: str, text: str) -> list[Block]:
         reason = REASON.search(text[: match.start()])
         body = re.sub(rf"^{match[1]}", "", match[3], flags=re.M)
         line = text.count("\n", 0, match.start()) + 1
-        found.append(Block(f"{name}:{line}", match[2] or "sh", body, reason[1] if reason else ""))
+        run = bool(RUN.search(text[: match.start()]))
+        found.append(Block(f"{name}:{line}", match[2] or "sh", body, reason[1] if reason else "", run))
+    return found
+
+
+def told_commands(name: str, text: str) -> list[tuple[str, str]]:
+    """The commands in a document's running text: where each stands, and the command."""
+    text = FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
+    found = []
+    for match in SPAN.finditer(text):
+        command = " ".join(match[1].split())
+        words = [word for word in command.split(" ") if not ASSIGNMENT.match(word)]
+        if len(words) > 1 and Path(words[0]).name in TOLD:
+            line = text.count("\n", 0, match.start()) + 1
+            found.append((f"{name}:{line}", command))
     return found
 
 
@@ -60,6 +91,8 @@ BLOCKS = [
     for block in blocks_of(str(path.relative_to(ROOT)), path.read_text())
     if block.language != "{toctree}"
 ]
+
+TOLD_COMMANDS = [item for path in DOCUMENTS for item in told_commands(str(path.relative_to(ROOT)), path.read_text())]
 
 
 def commands(text: str) -> list[list[str]]:
@@ -166,19 +199,46 @@ def check_playbook(words: list[str]) -> None:
         assert all(tag in roles for tag in tags), tags
 
 
+@lru_cache
+def told_by(*program: str) -> str:
+    """What a program tells on its standard output."""
+    result = subprocess.run(program, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
 def check_help(words: list[str], program: list[str]) -> None:
     """Options are those that the program's --help names."""
-    result = subprocess.run([*program, "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
-    assert result.returncode == 0, result.stderr
+    text = told_by(*program, "--help")
     for word in words:
         if word.startswith("-"):
             option = word.split("=")[0]
-            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", result.stdout), f"{program} has no {option}"
+            assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text), f"{program} has no {option}"
+
+
+def check_module(words: list[str]) -> None:
+    """python -m: pip's requirements and files, the options of any other module; modules below tests exist."""
+    module = words[0]
+    if module == "pip":
+        check_help(words[2:], [str(BIN / "python"), "-m", "pip", words[1]])
+        for wanted in [Requirement(word) for word in words[2:] if "/" not in word and not word.startswith("-")]:
+            if wanted.name == "ansible-core":
+                lowest = yaml.safe_load((ROOT / "meta/runtime.yml").read_text())["requires_ansible"].removeprefix(">=")
+                assert wanted.specifier.contains(lowest), f"{wanted}: {lowest} is supported"
+                assert not wanted.specifier.contains("2.20.0"), f"{wanted}: 2.20 is not supported yet"
+    elif (ROOT / "tests" / (module.replace(".", "/") + ".py")).exists():
+        return
+    else:
+        check_help(words[1:], [str(BIN / "python"), "-m", module])
 
 
 def check_command(words: list[str]) -> None:
     """Check one command as far as it can be; AssertionError when something is wrong with it."""
+    words = words[next(index for index, word in enumerate(words) if not ASSIGNMENT.match(word)) :]
     name = Path(words[0]).name
+    if words[0].startswith(".venv/"):
+        # The test environment's programs are there after `make bootstrap`; here it may have another place.
+        assert (BIN / name).exists(), f"the test environment has no {name}"
     if name == "ansible-playbook":
         check_playbook(words)
     elif name == "ansible-doc":
@@ -186,24 +246,34 @@ def check_command(words: list[str]) -> None:
         assert result.returncode == 0 and "was not found" not in result.stderr, result.stderr
     elif name == "ansible":
         check_help(words[1:], [str(BIN / "ansible")])
-    elif name in ("ansible-galaxy", "ansible-builder", "ansible-runner", "antsibull-changelog", "molecule"):
+    elif name in (
+        "ansible-galaxy",
+        "ansible-builder",
+        "ansible-runner",
+        "antsibull-changelog",
+        "molecule",
+        "pre-commit",
+    ):
         depth = 3 if name == "ansible-galaxy" else 2
         check_help(words[depth:], [str(BIN / name), *words[1:depth]])
     elif name == "nox":
-        listed = subprocess.run(
-            [str(BIN / "nox"), "--list-sessions"], capture_output=True, text=True, cwd=ROOT, check=True
-        )
-        for session in words[words.index("-s") + 1 :]:
+        listed = told_by(str(BIN / "nox"), "--list")
+        assert "-s" in words or words[1:] == ["--list"], words
+        for session in words[words.index("-s") + 1 :] if "-s" in words else []:
             if session == "--":
                 break
-            assert re.search(rf"^[*-] {re.escape(session)}(\(| |$)", listed.stdout, re.M), session
+            assert re.search(rf"^[*-] {re.escape(session)}(\(| |$)", listed, re.M), session
     elif name == "guest":
         try:
             cli.parser().parse_args(words[1:])
         except SystemExit:
             raise AssertionError(f"guest does not take {words[1:]}") from None
     elif name == "pytest":
-        assert all((ROOT / word).exists() for word in words[1:] if not word.startswith("-")), words
+        assert all((ROOT / word).exists() for word in words[1:] if word.startswith("tests")), words
+        assert any(word.startswith("tests") for word in words[1:]), words
+        check_help([word for word in words[1:] if re.match("--?[a-z]", word)], [str(BIN / "pytest")])
+    elif name in ("python", "python3") and words[1] == "-m":
+        check_module(words[2:])
     elif name in ("python", "python3") and words[1].endswith(".py"):
         check_help(words[2:], [str(BIN / "python"), words[1]])
     elif name == "make":
@@ -278,6 +348,80 @@ def test_a_block_is_right(block: Block, tmp_path: Path) -> None:
         raise AssertionError(f"nothing checks {block.language}; mark the block as not run, with the reason")
 
 
+def test_there_are_commands_in_the_text() -> None:
+    assert len(TOLD_COMMANDS) > 40
+    text = "Run `make\nlint`, not `make`:\n```sh\nmake unit\n```\nor `A=b .venv/bin/nox -s docs`, see `docs/audit.md x`"
+    assert told_commands("x", text) == [("x:1", "make lint"), ("x:6", "A=b .venv/bin/nox -s docs")]
+
+
+@pytest.mark.parametrize("command", sorted({command for _where, command in TOLD_COMMANDS}))
+def test_a_command_in_the_text_is_right(command: str) -> None:
+    where = [place for place, text in TOLD_COMMANDS if text == command]
+    subprocess.run(["sh", "-n"], input=command, text=True, check=True)
+    for words in commands(command):
+        try:
+            check_command(words)
+        except AssertionError as error:
+            raise AssertionError(f"{', '.join(where)}: {error}") from None
+
+
+@pytest.mark.parametrize(
+    "block",
+    list({block.text: block for block in BLOCKS if block.run}.values()),
+    ids=lambda block: block.where,
+)
+def test_a_block_runs(block: Block, tmp_path: Path) -> None:
+    """In an empty directory and an empty home, with this clone and a small tree in the places that the block names."""
+    tree = tmp_path / "image"
+    for name, text in {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/ssh/sshd_config": "Port 22\n"}.items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    assert (tmp_path / "work").mkdir() is None and (tmp_path / "home").mkdir() is None
+    text = block.text.replace("https://github.com/linuxvhd/azure", f"file://{ROOT}").replace("/mnt/image", str(tree))
+    # From a repository on this machine git wants no suffix.
+    text = text.replace(f"{ROOT}.git", str(ROOT)).replace(f"{ROOT} && cd azure", f"{ROOT} azure && cd azure")
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
+        "HOME": str(tmp_path / "home"),
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "NO_COLOR": "1",
+    }
+    if "ansible-galaxy" not in text:
+        environment["ANSIBLE_COLLECTIONS_PATH"] = str(ROOT / ".ansible/collections")
+
+    def shell(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-e"], input=script, cwd=tmp_path / "work", env=environment, text=True, timeout=300, check=False,
+            capture_output=True,
+        )  # fmt: skip
+
+    done = shell(text)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if "ansible-galaxy" in text:
+        version = yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"]
+        assert (tmp_path / "home/.ansible/collections/ansible_collections/linuxvhd/azure/MANIFEST.json").is_file(), done
+        assert version in shell("ansible-galaxy collection list linuxvhd.azure").stdout
+        assert shell("ansible-playbook -i myvm, --syntax-check linuxvhd.azure.audit_azure").returncode == 0
+    else:
+        report = json.loads((tmp_path / "work/azure-audit/azure-audit.json").read_text())
+        (host,) = report["hosts"]
+        assert {finding["id"]: finding for finding in host["findings"]}["SSH-02"]["status"] == "fail", host
+
+
+def anchors(text: str) -> set[str]:
+    """How GitHub and the documentation site name a page's headings in addresses."""
+    headings = re.findall(r"^#{1,3} +(.+)$", FENCE.sub("", text), re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_troubleshooting_has_every_symptom() -> None:
+    """Twenty things that users of other tools report again and again: each has its heading, and an answer."""
+    text = (ROOT / "docs/guide_troubleshooting.md").read_text()
+    found = re.findall(r"^<!-- symptom (\d+) -->\n### .+\n\n(.+)", text, re.M)
+    assert sorted(int(number) for number, _answer in found) == list(range(1, 21))
+    assert all(len(answer) > 30 for _number, answer in found)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_names_and_links_exist(path: Path) -> None:
     text = path.read_text()
@@ -287,9 +431,12 @@ def test_names_and_links_exist(path: Path) -> None:
     unknown -= {name for name in unknown if name.startswith("azure_rm_") or name == "azure_image_standard"}
     assert not unknown, sorted(unknown)
     if "site" not in path.parts:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        for target, heading in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", text):
             if "://" not in target:
-                assert (path.parent / target).exists(), f"{path.name} links to {target}"
+                page = path.parent / target if target else path
+                assert page.exists(), f"{path.name} links to {target}"
+                if heading and page.name != "rules.md":
+                    assert heading in anchors(page.read_text()), f"{path.name} links to {target}#{heading}"
     rules = (ROOT / "docs/rules.md").read_text()
     for rule in set(re.findall(r"\b(?:[A-Z]{3,})-\d\d\b", text)):
         area = rule.split("-")[0]
@@ -308,6 +455,11 @@ def test_names_and_links_exist(path: Path) -> None:
         (".venv/bin/nox -s gests\n", "gests"),
         ("tests/guests/guest begin x\n", "guest does not take"),
         ("curl -O x\n", "nothing checks curl"),
+        ("python3 -m pip install 'ansible-core>=2.17'\n", "is supported"),
+        ("python3 -m pip install 'ansible-core>=2.16'\n", "is not supported yet"),
+        ("python3 -m pip install --upgrad x\n", "has no --upgrad"),
+        ("pytest tests/prof\n", "tests/prof"),
+        ("nox --lis\n", "--lis"),
     ],
 )
 def test_a_wrong_command_is_found(text: str, why: str) -> None:
