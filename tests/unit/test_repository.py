@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import yaml
@@ -39,3 +40,41 @@ def test_defaults_and_argument_specs_agree() -> None:
         for name, value in defaults.items():
             if "default" in options[name]:
                 assert options[name]["default"] == value, f"{role.name}: {name} has two defaults"
+
+
+def lint_commands() -> list[list[str]]:
+    """What the session lint of noxfile.py runs: tools with their plain arguments."""
+    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    (lint,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "lint"]
+    found = []
+    for call in [node for node in ast.walk(lint) if isinstance(node, ast.Call)]:
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "run" and isinstance(call.args[0], ast.Call):
+            words = [call.args[0].args[0], *call.args[1:]]
+            found.append([word.value for word in words if isinstance(word, ast.Constant)])
+    return found
+
+
+def test_pre_commit_runs_what_lint_runs() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text()
+    commands = lint_commands()
+    assert len(commands) > 5
+    hooked = set()
+    for repository in yaml.safe_load(text)["repos"]:
+        for hook in repository["hooks"]:
+            words = hook["entry"].removeprefix(".venv/bin/").split()
+            # pre-commit names the files where the session names folders.
+            same = [
+                command
+                for command in commands
+                if command[: len(words)] == words and not any(word.startswith("-") for word in command[len(words) :])
+            ]
+            assert same, f"no command of the session lint is {words}"
+            hooked.add(words[0])
+    comment = text.partition("repos:")[0].partition("alone")[2]
+    for name in {command[0] for command in commands}:
+        assert (name in comment) == (name not in hooked), f"{name}: hooked, or named as left out"
+
+
+def test_the_tools_of_the_hooks_are_pinned() -> None:
+    pinned = (ROOT / "requirements-test.txt").read_text()
+    assert "\npre-commit==" in pinned
