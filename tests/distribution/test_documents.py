@@ -15,6 +15,8 @@ import os
 import re
 import shlex
 import subprocess
+import tempfile
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +25,7 @@ import pytest
 import yaml
 from conftest import BIN, ROOT, ansible
 from packaging.requirements import Requirement
+from zoneinfo import ZoneInfo
 
 from guests import cli
 
@@ -43,7 +46,7 @@ SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 ASSIGNMENT = re.compile(r"[A-Z_]+=")
 
 #: Programs whose own parser cannot be asked here; what they are told is shell syntax and existing paths at most.
-PLAIN = {"git", "cd", "make"}
+PLAIN = {"git", "cd", "export", "make"}
 
 #: What the playbooks themselves read, besides the options of the roles.
 PLAYBOOK_VARIABLES = {"azure_hosts", "azure_prove_host", "azure_progress_seconds"}
@@ -93,6 +96,15 @@ BLOCKS = [
 ]
 
 TOLD_COMMANDS = [item for path in DOCUMENTS for item in told_commands(str(path.relative_to(ROOT)), path.read_text())]
+
+
+#: Playbooks that a document has its reader write, by file name: As `NAME.yml`, and the block.
+OWN_PLAYBOOKS = {
+    match[1]: block.text
+    for path in DOCUMENTS
+    for match in re.finditer(r"\b[Aa]s `([\w-]+\.yml)`:\n\n(?: *```yaml\n.*?^ *```)", path.read_text(), re.M | re.S)
+    for block in blocks_of(path.name, match[0].partition("\n\n")[2])
+}
 
 
 def commands(text: str) -> list[list[str]]:
@@ -185,7 +197,12 @@ def check_playbook(words: list[str]) -> None:
     problems = [text for text in (complaint(*item) for item in extra_variables(words).items()) if text]
     assert not problems, problems
     words = [word if word != "inventory.yml" else "localhost,kvm1,web1" for word in words]
-    result = ansible(words[0], *words[1:], "--syntax-check", cwd=ROOT)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in set(words) & set(OWN_PLAYBOOKS):
+            own = Path(folder) / name
+            own.write_text(OWN_PLAYBOOKS[name])
+            words[words.index(name)] = str(own)
+        result = ansible(words[0], *words[1:], "--syntax-check", cwd=ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Could not match supplied host" not in result.stderr, result.stderr
     tags = {
@@ -303,6 +320,30 @@ def check_tasks(value: Any) -> None:
             check_tasks(inner)
 
 
+def schedule_complaint(rule: str) -> str:
+    """What AWX would not take of a recurrence rule; "" when nothing. Its own checks, as far as they are known."""
+    match = re.fullmatch(r"DTSTART(?:;TZID=([A-Za-z_/]+):(\d{8}T\d{6})|:(\d{8}T\d{6})Z) RRULE:(\S+)", rule)
+    if not match:
+        return f"{rule}: a start with a time zone, a space, and one rule"
+    start = datetime.strptime(match[2] or match[3], "%Y%m%dT%H%M%S")
+    if match[1]:
+        ZoneInfo(match[1])
+    parts = dict(part.split("=", 1) for part in match[4].split(";"))
+    if "INTERVAL" not in parts or parts.get("FREQ") not in (
+        "MINUTELY",
+        "HOURLY",
+        "DAILY",
+        "WEEKLY",
+        "MONTHLY",
+        "YEARLY",
+    ):
+        return f"{rule}: FREQ and INTERVAL"
+    days = parts.get("BYDAY", "").split(",")
+    if parts["FREQ"] == "WEEKLY" and ("MO", "TU", "WE", "TH", "FR", "SA", "SU")[start.weekday()] not in days:
+        return f"{rule}: it starts on another day than it recurs"
+    return ""
+
+
 def vars_of_files(module: str) -> tuple[str, ...]:
     """Options that add_file_common_args adds."""
     return ("mode", "owner", "group") if module == "vhd_align" else ()
@@ -336,6 +377,11 @@ def test_a_block_is_right(block: Block, tmp_path: Path) -> None:
             assert result.returncode == 0, result.stderr
     elif block.language == "json":
         value = json.loads(block.text)
+        assert set(value) & {"spec", "rrule"}, "a survey or a schedule; nothing checks another object"
+        for item in value.get("extra_data", {}).items():
+            assert not complaint(*item), complaint(*item)
+        if "rrule" in value:
+            assert not schedule_complaint(value["rrule"]), schedule_complaint(value["rrule"])
         for question in value.get("spec", []):
             option = known_options()[question["variable"]]
             assert not complaint(question["variable"], question["default"])
@@ -369,17 +415,22 @@ def test_a_command_in_the_text_is_right(command: str) -> None:
 def test_a_block_runs(block: Block, tmp_path: Path) -> None:
     """In an empty directory and an empty home, with this clone and a small tree in the places that the block names."""
     tree = tmp_path / "image"
-    for name, text in {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/ssh/sshd_config": "Port 22\n"}.items():
+    files = {"etc/os-release": 'ID=debian\nVERSION_ID="12"\n', "etc/ssh/sshd_config": "Port 22\n", "usr/sbin/sshd": ""}
+    for name, content in files.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    assert (tmp_path / "work").mkdir() is None and (tmp_path / "home").mkdir() is None
+        (tree / name).write_text(content)
+        (tree / name).chmod(0o755)
+    for name in ("work", "home"):
+        (tmp_path / name).mkdir()
     text = block.text.replace("https://github.com/linuxvhd/azure", f"file://{ROOT}").replace("/mnt/image", str(tree))
     # From a repository on this machine git wants no suffix.
     text = text.replace(f"{ROOT}.git", str(ROOT)).replace(f"{ROOT} && cd azure", f"{ROOT} azure && cd azure")
+    # A version manager's shims offer interpreters that they then refuse to start, and Ansible would take them for some.
+    folders = os.environ["PATH"].split(os.pathsep)
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")},
         "HOME": str(tmp_path / "home"),
-        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(BIN), *(part for part in folders if Path(part).name != "shims")]),
         "NO_COLOR": "1",
     }
     if "ansible-galaxy" not in text:
@@ -462,6 +513,13 @@ def test_a_wrong_command_is_found(text: str, why: str) -> None:
     with pytest.raises(AssertionError, match=why):
         for words in commands(text):
             check_command(words)
+
+
+def test_a_wrong_schedule_is_found() -> None:
+    assert not schedule_complaint("DTSTART:20260105T030000Z RRULE:FREQ=DAILY;INTERVAL=1")
+    assert "time zone" in schedule_complaint("DTSTART:20260105T030000 RRULE:FREQ=DAILY;INTERVAL=1")
+    assert "INTERVAL" in schedule_complaint("DTSTART:20260105T030000Z RRULE:FREQ=DAILY")
+    assert "another day" in schedule_complaint("DTSTART:20260106T030000Z RRULE:FREQ=WEEKLY;INTERVAL=1;BYDAY=MO")
 
 
 def test_a_wrong_option_of_a_module_is_found() -> None:
