@@ -197,6 +197,20 @@ def parse_version(text: str) -> Tuple[int, ...]:
     return tuple(int(part) for part in match.group(1).split(".")) if match else ()
 
 
+#: Where cloud-init's Python files may lie; meson_versions.py holds the version from 25.4 on.
+VERSION_FILES = tuple(
+    "/usr/lib/%s/cloudinit/%s" % (folder, name)
+    for folder in ("python3*/*-packages", "python2*/*-packages")
+    for name in ("meson_versions.py", "version.py")
+)
+
+
+def parse_version_file(text: str) -> Tuple[int, ...]:
+    """The version in one of VERSION_FILES, empty where it leaves it to the other or cannot be read."""
+    match = re.search(r"^\s*(?:__VERSION__|UPSTREAM_VERSION)\s*=\s*[\"']([^\"'@]+)[\"']", text, re.M)
+    return parse_version(match.group(1)) if match else ()
+
+
 def modules_in_init(text: str) -> List[str]:
     """The module names in the block list cloud_init_modules of cloud.cfg."""
     return [item[0] for item in _module_items(text, "cloud_init_modules")]

@@ -7,7 +7,6 @@
 Private to the collection: its interface may change in any release.
 """
 
-import re
 from typing import Any, Dict, List, NamedTuple, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, edits, profiles, units
@@ -34,6 +33,9 @@ NETWORK_TEXT = (
 network: {config: disabled}
 """
 )
+
+#: From this version on one process runs all stages.
+SINGLE_PROCESS = (24, 3)
 
 ELSEWHERE_NAME = "azure-elsewhere.conf"
 #: Why cloud-init must know that it is not on Azure (read_runtime_config and _find_networking_config in
@@ -72,16 +74,14 @@ class Plan(NamedTuple):
 
 
 def version(host: Host) -> Tuple[int, ...]:
-    """The installed version, read from the package's own file (starting it takes seconds); empty if unknown."""
-    for pattern in (
-        "/usr/lib/python3*/*-packages/cloudinit/version.py",
-        "/usr/lib/python2*/*-packages/cloudinit/version.py",
-    ):
+    """The installed version, read from the package's own files (starting it takes seconds); empty if unknown."""
+    for pattern in cloudinit_conf.VERSION_FILES:
         for path in host.glob(pattern):
-            match = re.search(r"^__VERSION__\s*=\s*[\"']([^\"']+)", host.read(path, ""), re.M)
-            if match is not None:
-                return cloudinit_conf.parse_version(match.group(1))
-    return ()
+            found = cloudinit_conf.parse_version_file(host.read(path, ""))
+            if found:
+                return found
+    # What has one process for all stages is 24.3 or newer, whatever its files are.
+    return SINGLE_PROCESS if units.state(host, "cloud-init-main.service") != "absent" else ()
 
 
 def _texts(host: Host) -> Dict[str, str]:

@@ -41,15 +41,11 @@ def _absent(context: Context) -> str:
 
 
 def cloud_init_version(context: Context) -> Tuple[int, ...]:
-    """The version in cloud-init's own version.py, else of its package; () where it cannot be told."""
-    for path in context.glob(
-        "/usr/lib/python3/dist-packages/cloudinit/version.py",
-        "/usr/lib/python3*/site-packages/cloudinit/version.py",
-        "/usr/lib/python2*/site-packages/cloudinit/version.py",
-    ):
-        match = re.search(r"__VERSION__\s*=\s*[\"']([\d.]+)", context.text(path) or "")
-        if match:
-            return version(match.group(1))
+    """The version in cloud-init's own files, else of its package; () where it cannot be told."""
+    for path in context.glob(*cloudinit_conf.VERSION_FILES):
+        found = cloudinit_conf.parse_version_file(context.text(path) or "")
+        if found:
+            return found
     return version(context.packages.get("cloud-init", ""))
 
 

@@ -41,6 +41,22 @@ def test_which_unit_is_told(make_host, version: str, units: list[str], wanted: l
     assert [change.path for change in changes if change.path.endswith("elsewhere.conf")] == wanted
 
 
+MISSING = '    __VERSION__ = "@MISSING_MESON_BUILD_ARTIFACT@"\n'
+
+
+@pytest.mark.parametrize("told", ['UPSTREAM_VERSION = "26.2"      # Required\n', None])
+def test_a_version_in_another_file(make_host, told: str | None) -> None:
+    """From 25.4 on version.py imports it; a build that left no file at all still has the unit of such a version."""
+    files = tree("1", "cloud-init-local.service", "cloud-init-main.service")
+    files["/usr/lib/python3/dist-packages/cloudinit/version.py"] = MISSING
+    if told:
+        files["/usr/lib/python3/dist-packages/cloudinit/meson_versions.py"] = told
+    host = make_host(files)
+    assert cloudinit_plan.version(host) == ((26, 2) if told else cloudinit_plan.SINGLE_PROCESS)
+    changes = cloudinit_plan.plan(host, {}).changes
+    assert [change.path for change in changes if change.path.endswith("elsewhere.conf")] == [MAIN]
+
+
 def test_an_upgrade_moves_the_drop_in(make_host) -> None:
     host = make_host({**tree("25.1", "cloud-init-main.service"), LOCAL: cloudinit_plan.ELSEWHERE_TEXT})
     changes = {change.path: change.after for change in cloudinit_plan.plan(host, {}).changes}
