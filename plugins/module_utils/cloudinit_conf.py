@@ -5,14 +5,17 @@
 """cloud-init's configuration as far as Azure needs it, read conservatively without a YAML library.
 
 cloud-init merges /etc/cloud/cloud.cfg and then /etc/cloud/cloud.cfg.d/*.cfg in the order of their names; for a
-top-level key the last file wins. ds-identify (a shell script) reads datasource_list only where the whole list
-stands on one line. Files of ours are written whole, from the texts below.
+top-level key the last file wins. ds-identify (a shell script) reads datasource_list only where the key is plain and the
+whole list stands on one line. Files of ours are written whole, from the texts below.
+
+Read are block mappings with plain and quoted keys, and a mapping in flow style as a whole file, which JSON is too.
 
 Private to the collection: its interface may change in any release.
 """
 
+import json
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -36,7 +39,19 @@ LEFTOVERS = (
 
 DISABLED_FILE = "/etc/cloud/cloud-init.disabled"
 
-_KEY = re.compile(r"^([A-Za-z_][\w.-]*)\s*:(?:\s+(.*))?$", re.S)
+_KEY = re.compile(r"^(?:\"([^\"\\]+)\"|'([^']+)'|([A-Za-z_][\w.-]*))\s*:(?:\s+(.*))?$", re.S)
+_QUOTED_KEY = re.compile(r"([\"'])([\w.-]+)\1(?=\s*:)")
+_QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'")
+
+#: What ds-identify finds (check_config in tools/ds-identify).
+_PLAIN_LIST = re.compile(r"^datasource_list: +\[[^\]\n]*\]", re.M)
+
+#: Between the parts of a value in flow style: blanks, line ends, comments.
+_BLANK = re.compile(r"(?:\s|(?:(?<=\s)|^)#[^\n]*)*")
+_PLAIN = re.compile(r"[^\s,\[\]{}\"'#:&*!|>%@`](?:[^,\[\]{}:#\n]|:(?![\s,\[\]{}])|(?<!\s)#)*")
+
+#: Deeper than any configuration; keeps a hostile file from ending the program.
+_DEEPEST = 20
 
 
 class DatasourceList(NamedTuple):
@@ -84,21 +99,132 @@ def swap_text(mount_point: str, unit: str) -> str:
     ) % (mount_point, unit)
 
 
+class _Unread(ValueError):
+    """A text that this small reader does not understand."""
+
+
+def _blank(text: str, at: int) -> int:
+    match = _BLANK.match(text, at)
+    return match.end() if match is not None else at
+
+
+def _scalar(text: str, at: int) -> Tuple[str, int]:
+    match = _QUOTED.match(text, at) or _PLAIN.match(text, at)
+    if match is None:
+        raise _Unread(text[at : at + 20])
+    word = match.group(0)
+    if word.startswith('"'):
+        try:
+            return str(json.loads(word, strict=False)), match.end()
+        except ValueError:
+            raise _Unread(word)
+    if word.startswith("'"):
+        return word[1:-1].replace("''", "'"), match.end()
+    return word.strip(), match.end()
+
+
+def _flow(text: str, at: int, depth: int = 0, spans: Optional[Dict[str, str]] = None) -> Tuple[Any, int]:
+    """The value in flow style (JSON is one) at `at`, scalars as texts, and where it ends.
+
+    spans gets the text of each value of the outermost mapping.
+    """
+    at = _blank(text, at)
+    opening = text[at : at + 1]
+    if opening not in ("[", "{") or not opening:
+        return _scalar(text, at)
+    if depth > _DEEPEST:
+        raise _Unread("too deep")
+    closing = "]" if opening == "[" else "}"
+    items: List[Any] = []
+    pairs: Dict[str, Any] = {}
+    at = _blank(text, at + 1)
+    while text[at : at + 1] != closing:
+        value, at = _flow(text, at, depth + 1)
+        at = _blank(text, at)
+        if opening == "[":
+            items.append(value)
+        elif text[at : at + 1] == ":" and isinstance(value, str):
+            start = _blank(text, at + 1)
+            pairs[value], at = _flow(text, start, depth + 1)
+            if spans is not None:
+                spans[value] = text[start:at]
+            at = _blank(text, at)
+        else:
+            raise _Unread(text[at : at + 20])
+        if text[at : at + 1] == ",":
+            at = _blank(text, at + 1)
+        elif text[at : at + 1] != closing:
+            raise _Unread(text[at : at + 20])
+    return (items if opening == "[" else pairs), at + 1
+
+
+def _body(text: str) -> str:
+    """The text from the first line that counts on, the indentation of that line taken from all."""
+    lines = text.lstrip("\ufeff").replace("\r\n", "\n").split("\n")
+    while lines:
+        line = lines[0]
+        if line.startswith("---") and line[3:4] in ("", " ", "\t"):
+            lines[0] = line = line[3:].lstrip()
+        if line.strip() and not line.lstrip().startswith("#") and not line.startswith("%"):
+            break
+        lines.pop(0)
+    indent = len(lines[0]) - len(lines[0].lstrip(" ")) if lines else 0
+    if indent:
+        lines = [line[indent:] if not line[:indent].strip() else line for line in lines]
+    return "\n".join(lines)
+
+
+def _flow_file(body: str) -> Optional[Dict[str, str]]:
+    """A file that is one mapping in flow style: its keys to the texts of their values; None where it cannot be read."""
+    spans: Dict[str, str] = {}
+    try:
+        _value, at = _flow(body, 0, 0, spans)
+    except _Unread:
+        return None
+    return spans if _blank(body, at) == len(body) else None
+
+
+def is_unread(text: str) -> bool:
+    """True for a file whose keys are not known here: a template, a merge key, flow style that is not understood."""
+    body = _body(text)
+    if body.startswith("{"):
+        return _flow_file(body) is None
+    return re.search(r"^(?:<<\s*:|\?(?:\s|$)|\{%)", body, re.M) is not None
+
+
+def _depth(line: str) -> int:
+    """How many brackets of flow style a line leaves open."""
+    bare = re.sub(r"(^|\s)#.*", "", _QUOTED.sub("", line))
+    return len(re.findall(r"[\[{]", bare)) - len(re.findall(r"[\]}]", bare))
+
+
 def top_level(text: str) -> Dict[str, str]:
-    """Top-level keys to the text that follows them (their own line and the indented lines below)."""
+    """Top-level keys to the text that follows them (their own line and the indented lines below), comment lines left
+    out, quotes taken from the keys in it."""
+    body = _body(text)
     found: Dict[str, List[str]] = {}
-    current: Optional[List[str]] = None
-    for line in text.split("\n"):
-        line = line.rstrip("\r")
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _KEY.match(line)
-        if match is not None:
-            current = [match.group(2) or ""]
-            found[match.group(1)] = current
-        elif current is not None and (line[0] in " \t-]}" or line.startswith("- ")):
-            current.append(line)
-    return {key: "\n".join(value) for key, value in found.items()}
+    if body.startswith("{"):
+        found = {key: value.split("\n") for key, value in (_flow_file(body) or {}).items()}
+    else:
+        current: Optional[List[str]] = None
+        depth = 0
+        for line in body.split("\n"):
+            line = line.rstrip("\r")
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            match = _KEY.match(line) if depth <= 0 else None
+            if match is not None:
+                value = match.group(4) or ""
+                current = [value]
+                found[match.group(1) or match.group(2) or match.group(3)] = current
+                depth = _depth(value) if value[:1] in ("[", "{") else 0
+            elif current is not None and (depth > 0 or line[0] in " \t-]}"):
+                current.append(line)
+                depth += _depth(line) if depth > 0 else 0
+    return {
+        key: _QUOTED_KEY.sub(r"\2", "\n".join(line for line in value if not line.lstrip().startswith("#")))
+        for key, value in found.items()
+    }
 
 
 def looks_broken(text: str) -> bool:
@@ -119,8 +245,7 @@ def looks_broken(text: str) -> bool:
             continue
         if line[0] not in " -]}[{\"'" and not depth and not re.match(r"[^\s:#][^:]*:(\s|$)", line):
             return True
-        bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'", "", line)
-        bare = re.sub(r"(^|\s)#.*", "", bare)
+        bare = re.sub(r"(^|\s)#.*", "", _QUOTED.sub("", line))
         if re.search(r"[:-]\s+(?:[&!]\S+\s+)*[|>][+-]?\d?\s*$", bare):
             # A block of literal text follows.
             inside_text = True
@@ -144,8 +269,9 @@ def datasource_list(path: str, text: str) -> Optional[DatasourceList]:
     if value is None:
         return None
     first = value.split("\n")[0].strip()
-    one_line = first.startswith("[") and "]" in first
-    return DatasourceList(path, _names(first.split("]")[0] if one_line else value), one_line)
+    whole = first.startswith("[") and "]" in first
+    names = _names(first.split("]")[0] if whole else value)
+    return DatasourceList(path, names, whole and bool(_PLAIN_LIST.search(text)))
 
 
 def config_files(host: Host) -> List[str]:
@@ -211,53 +337,100 @@ def parse_version_file(text: str) -> Tuple[int, ...]:
     return parse_version(match.group(1)) if match else ()
 
 
-def modules_in_init(text: str) -> List[str]:
-    """The module names in the block list cloud_init_modules of cloud.cfg."""
-    return [item[0] for item in _module_items(text, "cloud_init_modules")]
+class ModuleList(NamedTuple):
+    """The modules of one stage, from the last file that names them; items None where their form is not understood."""
+
+    path: str
+    items: Optional[List[Any]]
+
+    @property
+    def names(self) -> List[str]:
+        return [module_name(item) for item in self.items or []]
 
 
-def _module_items(text: str, key: str) -> List[Tuple[str, int]]:
-    """(name, line) of the plain items in a block list below a top-level key."""
-    found = []
-    inside = False
-    for index, line in enumerate(text.split("\n")):
-        match = _KEY.match(line)
-        if match is not None and not line.startswith("-"):
-            inside = match.group(1) == key
-            continue
-        if not inside:
-            continue
-        item = re.match(r"^\s*-\s+([\w-]+)\s*(#.*)?$", line)
-        nested = re.match(r"^\s*-\s+\[\s*([\w-]+)\s*[,\]]", line)
-        if item is not None:
-            found.append((item.group(1), index))
-        elif nested is not None:
-            found.append((nested.group(1), index))
-    return found
+def module_name(item: Any) -> str:
+    """mounts, [mounts, always] and {name: mounts} as cloud-init reads them (config/modules.py)."""
+    if isinstance(item, list):
+        item = item[0] if item else ""
+    elif isinstance(item, dict):
+        item = item.get("name", "")
+    return item.strip().replace("-", "_") if isinstance(item, str) else ""
 
 
-def move_modules(text: str, names: Sequence[str] = ("disk_setup", "mounts")) -> str:
-    """CINIT-03 for cloud-init before 23: the modules run in the init stage, written as their neighbours are.
+def _items(value: str) -> Optional[List[Any]]:
+    """A list, in flow style or as a block of scalars and values in flow style; None where it is anything else."""
+    value = value.strip("\n")
+    try:
+        if value.lstrip().startswith("["):
+            items, at = _flow(value, 0)
+            return items if isinstance(items, list) and _blank(value, at) == len(value) else None
+        lines = [line for line in value.split("\n") if re.sub(r"^\s*#.*", "", line).strip()]
+        if not lines or lines[0].strip() in ("null", "~"):
+            return []
+        lead = re.match(r"( *)- +(?=\S)", lines[0])
+        if lead is None:
+            return None
+        parts: List[str] = []
+        for line in lines:
+            item = re.match(r"( *)-(?:\s+|$)", line)
+            if item is not None and item.group(1) == lead.group(1):
+                parts.append(line[item.end() :])
+            elif parts:
+                parts[-1] += "\n" + line
+        found = []
+        for part in parts:
+            item_value, at = _flow(part, 0)
+            if _blank(part, at) != len(part):
+                return None
+            found.append(item_value)
+        return found
+    except _Unread:
+        return None
 
-    Only a block list is edited, item by item with its neighbours' own indentation; a text of another form is
-    returned unchanged.
+
+def module_list(files: Sequence[Tuple[str, str]], key: str) -> Optional[ModuleList]:
+    """The list of modules that counts among (path, text) in merge order; None where no file has one."""
+    result = None
+    for path, text in files:
+        value = top_level(text).get(key)
+        if value is not None and not looks_broken(text):
+            result = ModuleList(path, _items(value))
+        elif value is None and is_unread(text):
+            result = ModuleList(path, None)
+    return result
+
+
+INIT_MODULES = "cloud_init_modules"
+CONFIG_MODULES = "cloud_config_modules"
+
+#: CINIT-03: what has to run in the init stage.
+EARLY = ("disk_setup", "mounts")
+
+
+def _block(key: str, items: Sequence[Any]) -> str:
+    words = [
+        item if isinstance(item, str) and re.match(r"[A-Za-z][\w-]*$", item) else json.dumps(item) for item in items
+    ]
+    return "%s:\n%s" % (key, "".join(" - %s\n" % word for word in words)) if words else "%s: []\n" % key
+
+
+def modules_text(files: Sequence[Tuple[str, str]]) -> Optional[str]:
+    """CINIT-03 for cloud-init before 23: both lists as they count, with disk_setup and mounts in the init stage.
+
+    None where they are there already, or where no list can be read.
     """
-    lines: List[Optional[str]] = list(text.split("\n"))
-    init = _module_items(text, "cloud_init_modules")
-    if not init:
-        return text
-    present = {name.replace("-", "_") for name, _index in init}
-    missing = [name for name in names if name not in present]
-    if not missing:
-        return text
-    for name, index in _module_items(text, "cloud_config_modules"):
-        if name.replace("-", "_") in missing:
-            lines[index] = None
-    anchor = init[-1][1]
-    for name, index in init:
-        if name in ("growpart", "resizefs"):
-            anchor = index
-    prefix = re.match(r"^(\s*-\s+)", lines[anchor] or " - ")
-    lead = prefix.group(1) if prefix is not None else " - "
-    lines[anchor] = "\n".join([lines[anchor] or ""] + [lead + name for name in missing])
-    return "\n".join(line for line in lines if line is not None)
+    init = module_list(files, INIT_MODULES)
+    if init is None or not init.items or set(EARLY) <= set(init.names):
+        return None
+    missing = [name for name in EARLY if name not in init.names]
+    config = module_list(files, CONFIG_MODULES)
+    later = list(config.items or []) if config is not None else []
+    moved = {module_name(item): item for item in reversed(later) if module_name(item) in missing}
+    places = [index + 1 for index, name in enumerate(init.names) if name in ("growpart", "resizefs")]
+    at = places[-1] if places else len(init.items)
+    items = init.items[:at] + [moved.get(name, name) for name in missing] + init.items[at:]
+    text = HEADER + "# The lists of %s, with %s in the init stage.\n" % (init.path, " and ".join(missing))
+    text += _block(INIT_MODULES, items)
+    if moved:
+        text += _block(CONFIG_MODULES, [item for item in later if module_name(item) not in moved])
+    return text

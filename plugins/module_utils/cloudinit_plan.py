@@ -7,14 +7,17 @@
 Private to the collection: its interface may change in any release.
 """
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, edits, profiles, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
-#: Used only where a file of somebody else names another datasource and is read later than ours.
+#: Used only where a file of somebody else names another datasource and is read later than ours, or may do so.
 LAST_FILE = cloudinit_conf.FOLDER + "/zzz-azure_datasource.cfg"
+
+#: CINIT-03: the lists of modules as they count, where disk_setup and mounts had to move.
+MODULES_FILE = cloudinit_conf.FOLDER + "/zzz-azure_modules.cfg"
 LOGGING_EXTRA = cloudinit_conf.FOLDER + "/06-azure-logging.cfg"
 
 #: From this release on the packaged module order is right (CINIT-03).
@@ -94,6 +97,13 @@ def _merged(texts: Dict[str, str]) -> List[Tuple[str, str]]:
     return main + sorted((path, text) for path, text in texts.items() if path != cloudinit_conf.MAIN)
 
 
+def _doubtful(texts: Dict[str, str]) -> List[str]:
+    """Files of which it is not known here what cloud-init takes from them."""
+    return [
+        path for path, text in _merged(texts) if cloudinit_conf.is_unread(text) or cloudinit_conf.looks_broken(text)
+    ]
+
+
 def is_azure_only(texts: Dict[str, str]) -> bool:
     found = cloudinit_conf.effective_datasources(_merged(texts))
     return found is not None and found.one_line and found.names == ["Azure"]
@@ -135,6 +145,31 @@ def _elsewhere(host: Host, installed: Tuple[int, ...]) -> List[edits.Change]:
     return changes
 
 
+def _module_order(installed: Tuple[int, ...], texts: Dict[str, str]) -> Tuple[Optional[str], List[str]]:
+    """CINIT-03: the text of MODULES_FILE, None where it is not needed, and what could not be done."""
+    if not installed or installed >= ORDER_FIXED:
+        return None, []
+    files = _merged({path: text for path, text in texts.items() if path != MODULES_FILE})
+    text = cloudinit_conf.modules_text(files)
+    if text is not None:
+        files = _merged(dict(files, **{MODULES_FILE: text}))
+    found = cloudinit_conf.module_list(files, cloudinit_conf.INIT_MODULES)
+    if found is None:
+        # Without any list cloud-init has no modules at all to run.
+        return text, []
+    if found.items is None:
+        return text, [
+            "%s: cloud_init_modules has a form that is not read here; see that disk_setup and mounts are in it."
+            % found.path
+        ]
+    if not set(cloudinit_conf.EARLY) <= set(found.names):
+        return text, [
+            "%s: disk_setup and mounts are not in cloud_init_modules, and this file counts more than %s; add them by "
+            "hand." % (found.path, MODULES_FILE)
+        ]
+    return text, []
+
+
 def plan(host: Host, params: Dict[str, Any]) -> Plan:
     """What has to change; params are the options of the module cloud_init_azure."""
     profile = profiles.select(host.os_release())
@@ -155,21 +190,16 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
         target = LOGGING_EXTRA if cloudinit_conf.LOGGING_FILE in texts else cloudinit_conf.LOGGING_FILE
         wanted[target] = cloudinit_conf.logging_text()
     warnings: List[str] = []
-    main = texts.get(cloudinit_conf.MAIN, "")
-    if installed and installed < ORDER_FIXED and main:
-        moved = cloudinit_conf.move_modules(main)
-        if moved != main:
-            wanted[cloudinit_conf.MAIN] = moved
-        elif {"disk_setup", "mounts"} - {name.replace("-", "_") for name in cloudinit_conf.modules_in_init(main)}:
-            warnings.append(
-                "%s: disk_setup and mounts are not in cloud_init_modules, and the list has a form that is not edited; "
-                "add them there by hand." % cloudinit_conf.MAIN
-            )
     after = {path: text for path, text in texts.items() if path not in removed}
     after.update(wanted)
-    if not is_azure_only(after):
-        wanted[LAST_FILE] = cloudinit_conf.datasource_text(apply_network)
-    changes: List[edits.Change] = []
+    if not is_azure_only(after) or _doubtful(after) or LAST_FILE in texts:
+        wanted[LAST_FILE] = after[LAST_FILE] = cloudinit_conf.datasource_text(apply_network)
+    hidden = [path for path in _doubtful(after) if path > LAST_FILE]
+    if hidden:
+        warnings.append("%s: what it says is not known here; see that it names no datasource." % ", ".join(hidden))
+    order, doubt = _module_order(installed, after)
+    warnings += doubt
+    changes: List[edits.Change] = edits.plan_file(host, MODULES_FILE, order)
     for path in sorted(wanted):
         changes += edits.plan_file(host, path, wanted[path])
     for path in removed + [cloudinit_conf.DISABLED_FILE]:

@@ -12,8 +12,11 @@ short_description: Configure cloud-init for Azure and nothing else
 description:
   - Writes the datasource file (on one line, as ds-identify needs it), telemetry and log output, rules CINIT-02
     to CINIT-10. Each file is written whole; nothing is appended.
-  - Takes away what installers leave behind to switch cloud-init off, and puts disk_setup and mounts into the
-    init stage for cloud-init before 23.
+  - Takes away what installers leave behind to switch cloud-init off.
+  - For cloud-init before 23 whose init stage lacks disk_setup or mounts, writes the list of modules that counts, with
+    both, to a file that is read last (C(zzz-azure_modules.cfg)).
+  - Reads block mappings, quoted keys, and whole files in flow style such as JSON. Where a file has another form, the
+    datasource is written once more to a file that is read last.
   - Lets cloud-init 23.2 and newer know when it is not on Azure, for which it would otherwise wait 20 minutes and more
     before the network is up.
   - Checks at the end that the effective datasource list, all files merged, is Azure alone.

@@ -140,11 +140,11 @@ def test_who_provisions(prepared: Prepared, name: str) -> None:
     agent = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     assert agent["Provisioning.Agent"] == "cloud-init"
     assert (agent["ResourceDisk.Format"], agent["ResourceDisk.EnableSwap"]) == ("n", "n")
-    last = sorted((machine.upper / "etc/cloud/cloud.cfg.d").glob("*.cfg"))[-1].read_text()
-    assert "datasource_list: [ Azure ]" in last.splitlines()
+    texts = [path.read_text() for path in sorted((machine.upper / "etc/cloud/cloud.cfg.d").glob("*.cfg"))]
+    assert "datasource_list: [ Azure ]" in [text for text in texts if "datasource_list" in text][-1].splitlines()
     documented = "90_dpkg.cfg" if machine.system.family == "ubuntu" else "91-azure_datasource.cfg"
     assert "[ Azure ]" in machine.read("/etc/cloud/cloud.cfg.d/" + documented)
-    init = machine.read("/etc/cloud/cloud.cfg").partition("cloud_config_modules")[0]
+    init = machine.read("/etc/cloud/cloud.cfg.d/zzz-azure_modules.cfg").partition("cloud_config_modules")[0]
     assert " - disk_setup\n" in init and " - mounts\n" in init
     wants = {path.name for path in (machine.upper / "etc/systemd/system").glob("*.wants/*")}
     ways = machine.system.ways

@@ -1187,7 +1187,7 @@ _rule(
     "CINIT-03",
     REQUIRED,
     "disk_setup and mounts run in the init stage (cloud-init before 23)",
-    "prepare-azure.yml adds the modules to cloud_init_modules.",
+    "prepare-azure.yml writes the list as it counts, with both modules, to zzz-azure_modules.cfg.",
     "GEN RHEL CIPREP",
 )
 _rule(

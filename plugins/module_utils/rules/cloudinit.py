@@ -104,6 +104,11 @@ def datasource(context: Context) -> Outcome:
             or (match.group(1) == "datasource" and match.group(2).strip("\"' ").lower() != "azure")
         ):
             return bad(line.evidence)
+    unread = [
+        path for path, text in files(context) if cloudinit_conf.is_unread(text) and (found is None or path > found.path)
+    ]
+    if unread and (found is None or found.names == ["Azure"]):
+        return dunno("%s is written in a form that is not read here." % join(unread))
     if found is None:
         return bad("no file below /etc/cloud sets datasource_list")
     text = "%s: datasource_list: [ %s ]" % (found.path, ", ".join(found.names))
@@ -114,23 +119,24 @@ def datasource(context: Context) -> Outcome:
 
 @CHECKS("CINIT-03")
 def init_modules(context: Context) -> Outcome:
-    """cloud-init before 23: disk_setup and mounts among cloud_init_modules."""
+    """cloud-init before 23: disk_setup and mounts in cloud_init_modules as merged from cloud.cfg and cloud.cfg.d."""
     reason = _absent(context)
     if reason:
         return na(reason)
     number = cloud_init_version(context)
     if number >= (23,):
         return na("cloud-init %s sees to it." % ".".join(str(part) for part in number))
-    text = context.text(cloudinit_conf.MAIN)
-    if text is None:
+    if context.text(cloudinit_conf.MAIN) is None:
         return na("There is no %s." % cloudinit_conf.MAIN)
-    modules = cloudinit_conf.modules_in_init(text)
-    if not modules:
-        return dunno("cloud_init_modules of %s is not a plain list." % cloudinit_conf.MAIN)
-    missing = [name for name in ("disk_setup", "mounts") if name not in modules]
+    found = cloudinit_conf.module_list(files(context), cloudinit_conf.INIT_MODULES)
+    if found is None:
+        return dunno("No file below /etc/cloud sets cloud_init_modules.")
+    if found.items is None:
+        return dunno("cloud_init_modules of %s has a form that is not read here." % found.path)
+    missing = [name for name in cloudinit_conf.EARLY if name not in found.names]
     if missing:
-        return bad("%s: cloud_init_modules lacks %s" % (cloudinit_conf.MAIN, join(missing)))
-    return ok("%s: cloud_init_modules has both" % cloudinit_conf.MAIN)
+        return bad("%s: cloud_init_modules lacks %s" % (found.path, join(missing)))
+    return ok("%s: cloud_init_modules has both" % found.path)
 
 
 @CHECKS("CINIT-04")

@@ -149,8 +149,14 @@ def cloud_network(context: Context) -> List[Line]:
     """The lines of a network: of its own in cloud-init's configuration, which it then uses in place of Azure's."""
     found: List[Line] = []
     for path in cloudinit_conf.config_files(context.host):
-        rows = (context.text(path) or "").split("\n")
-        found += [Line(path, number + 1, rows[number].strip()) for number in network.cloud_network(rows)]
+        text = context.text(path) or ""
+        rows = text.split("\n")
+        numbers = network.cloud_network(rows)
+        found += [Line(path, number + 1, rows[number].strip()) for number in numbers]
+        value = cloudinit_conf.top_level(text).get("network")
+        if not numbers and value is not None and not re.search(r"\bconfig['\"]?\s*:\s*['\"]?disabled\b", value):
+            # The whole file is one mapping in flow style, or indented.
+            found.append(Line(path, 1, "network: " + " ".join(value.split())))
     return found
 
 

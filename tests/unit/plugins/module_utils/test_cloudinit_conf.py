@@ -61,21 +61,108 @@ def test_what_we_write_is_what_we_read() -> None:
 
 def test_module_order_before_23() -> None:
     yaml = pytest.importorskip("yaml")
-    after = yaml.safe_load(cloudinit_conf.move_modules(OLD))
+    after = yaml.safe_load(cloudinit_conf.modules_text([("/a", OLD)]))
     assert after["cloud_init_modules"] == ["migrator", "growpart", "resizefs", "disk_setup", "mounts", "set_hostname"]
     assert after["cloud_config_modules"] == ["runcmd"]
 
 
 @pytest.mark.parametrize(
-    "text", ["", "cloud_init_modules: [mounts]\n", "cloud_init_modules:\n - disk_setup\n - mounts\n"]
+    "text",
+    [
+        "cloud_init_modules: [ migrator, 'growpart', # first\n  [resizefs, always],\nset-hostname ]\n",
+        "cloud_init_modules:\n- \"migrator\"  # x\n\n# y\n- growpart\n- [ resizefs,\n    always ]\n- 'set-hostname'\n",
+        '{"cloud_init_modules": ["migrator", "growpart", ["resizefs", "always"], "set-hostname"]}\n',
+        '  "cloud_init_modules" :\r\n  - migrator\r\n  - growpart\r\n  - [resizefs, always]\r\n  - set-hostname\r\n',
+    ],
+)
+def test_module_lists_of_every_form(text: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    wanted = ["migrator", "growpart", ["resizefs", "always"], "set-hostname"]
+    assert yaml.safe_load(text)["cloud_init_modules"] == wanted
+    found = cloudinit_conf.module_list([("/a", text)], "cloud_init_modules")
+    assert found is not None and found.items == wanted
+    after = cloudinit_conf.modules_text([("/a", text)])
+    assert yaml.safe_load(after) == {"cloud_init_modules": [*wanted[:3], "disk_setup", "mounts", wanted[3]]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "cloud_init_modules:\n - disk_setup\n - mounts\n",
+        'cloud_init_modules:\n - "disk-setup"\n - [mounts, always]\n',
+        'cloud_init_modules: ["disk_setup", {name: mounts, frequency: always}]\n',
+        "cloud_init_modules:\n - name: migrator\n",
+        "cloud_init_modules:\n - - migrator\n   - always\n",
+        "cloud_init_modules: *anchor\n",
+        "cloud_init_modules: [\n",
+        "cloud_init_modules: " + "[" * 5000,
+    ],
 )
 def test_module_order_left_alone(text: str) -> None:
-    assert cloudinit_conf.move_modules(text) == text
+    assert cloudinit_conf.modules_text([("/a", text)]) is None
+
+
+def test_the_last_list_of_modules_counts() -> None:
+    early = ("/a", "cloud_init_modules: [disk_setup, mounts]\n")
+    late = ("/b", "cloud_init_modules:\n - ssh\n")
+    found = cloudinit_conf.module_list([early, late], "cloud_init_modules")
+    assert found is not None and (found.path, found.names) == ("/b", ["ssh"])
+    assert " - ssh\n - disk_setup\n - mounts\n" in (cloudinit_conf.modules_text([early, late]) or "")
+    unread = cloudinit_conf.module_list([early, ("/c", "{% if x %}\ncloud_x: 1\n")], "cloud_init_modules")
+    assert unread is not None and unread.items is None
+    broken = cloudinit_conf.module_list([early, ("/c", "cloud_init_modules: [ssh\n")], "cloud_init_modules")
+    assert broken is not None and broken.path == "/a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'a: 1\n"b": {c: d}\n\'e\' : [f]\ng:\n  "h": i\n',
+        '{"a": 1, "b": {"c": "d"}, "e": ["f"], "g": {"h": "i"}}',
+        "# x\n--- # y\n  a: 1\n  b: {c: d}\n  e: [f]\n  g:\n    h: i\n",
+        "{a: 1, b: {c: d}, # x\n e: ['f',],\n g: {h: i}}\n# y\n",
+        "e: [\nf\n]\na: 1\nb: {c: d}\ng: {h: i}\n",
+    ],
+)
+def test_top_level_keys_of_every_form(text: str) -> None:
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(text) == {"a": 1, "b": {"c": "d"}, "e": ["f"], "g": {"h": "i"}}
+    assert not cloudinit_conf.is_unread(text) and not cloudinit_conf.looks_broken(text)
+    found = cloudinit_conf.top_level(text)
+    assert sorted(found) == ["a", "b", "e", "g"]
+    assert {key: yaml.safe_load(value) for key, value in found.items()} == yaml.safe_load(text)
+    assert "h:" in found["g"]
+
+
+@pytest.mark.parametrize(
+    ("text", "unread"),
+    [
+        ("{a: &x b}\n", True),
+        ("{% if x %}\na: 1\n{% endif %}\n", True),
+        ("a: &x {b: c}\n<<: *x\n", True),
+        ("? a\n: b\n", True),
+        ("{" * 3000, True),
+        ("a: b\n", False),
+        ("# {\n", False),
+        ("", False),
+    ],
+)
+def test_what_is_not_read_is_known(text: str, unread: bool) -> None:
+    assert cloudinit_conf.is_unread(text) is unread
+
+
+def test_a_list_that_ds_identify_does_not_see() -> None:
+    for text in ('{"datasource_list": ["Azure"]}\n', '"datasource_list": [Azure]\n', "datasource_list : [Azure]\n"):
+        found = cloudinit_conf.datasource_list("/x", text)
+        assert found is not None and (found.names, found.one_line) == (["Azure"], False)
 
 
 def test_network_disabled_by_an_installer() -> None:
     files = [("/s", "network: {config: disabled}\n"), ("/t", "network:\n  config: disabled\n"), ("/u", "network: {}\n")]
     assert cloudinit_conf.network_disabled(files) == ["/s", "/t"]
+    quoted = [("/s", '{"network": {"config":"disabled"}}'), ("/t", '"network":\n  "config": "disabled"\n')]
+    assert cloudinit_conf.network_disabled(quoted) == ["/s", "/t"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ WORDS = st.sampled_from(
     ["Match", "all", "Include", "ClientAliveInterval", "300", "blacklist", "install", "udf", "/bin/true", "\\\n", "#"]
     + ["Defaults", "targetpw", "ALL", "ALL=(ALL)", "refclock", "PHC", "/dev/ptp0", "makestep", "UUID=1", "/", "swap"]
     + ["/dev/sda1", "LABEL=x", "ext4", "\n", "\r\n", "\t", " ", "=", "y", "Provisioning.Agent", '"', "datasource_list:"]
-    + ["[", "]", "Azure", "- mounts", "cloud_init_modules:", "\u2028", "\x0b", "\udcff", ",", "!"]
+    + ["[", "]", "Azure", "- mounts", "cloud_init_modules:", "{", "}", "'", ":", "\u2028", "\x0b", "\udcff", ",", "!"]
 )
 TEXTS = st.one_of(st.text(), st.lists(WORDS, max_size=30).map("".join), st.lists(WORDS, max_size=30).map(" ".join))
 
@@ -84,7 +84,9 @@ def test_chrony(text: str) -> None:
 @settings(max_examples=150, deadline=None)
 def test_cloudinit(text: str) -> None:
     cloudinit_conf.datasource_list("/etc/cloud/cloud.cfg", text)
-    once = cloudinit_conf.move_modules(text)
-    assert cloudinit_conf.move_modules(once) == once
+    cloudinit_conf.is_unread(text)
+    once = cloudinit_conf.modules_text([("/a", text)])
+    if once is not None:
+        assert cloudinit_conf.modules_text([("/a", text), ("/b", once)]) is None
     cloudinit_conf.network_disabled([("/a", text)])
     cloudinit_conf.parse_version(text)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import FaultAt, write_tree
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
@@ -250,9 +251,55 @@ def test_cloud_init_old_module_order_and_swap(make_host) -> None:
     )
     result = cloud_init_azure.run(params_of(cloud_init_azure, {"swap": True}), host, False)
     assert result["version"] == "21.4"
-    assert "  - migrator\n  - disk_setup\n  - mounts\n" in host.read("/etc/cloud/cloud.cfg")
+    order = host.read(cloudinit_plan.MODULES_FILE)
+    assert " - migrator\n - disk_setup\n - mounts\n" in order and order.endswith("cloud_config_modules: []\n")
     assert "x-systemd.requires=cloud-init.service" in host.read("/etc/cloud/cloud.cfg.d/00-azure-swap.cfg")
     assert "CLOUD_CFG=" in host.read("/etc/systemd/system/cloud-init-local.service.d/azure-swap.conf")
+
+
+OLD_CLOUD_INIT = {
+    "/etc/os-release": DEBIAN,
+    "/usr/lib/python3/dist-packages/cloudinit/version.py": '__VERSION__ = "22.4.2"\n',
+    "/etc/cloud/cloud.cfg": "cloud_init_modules: [disk_setup, mounts]\noutput: {all: x}\n",
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"datasource_list": ["NoCloud", "None"]}\n',
+        '"datasource_list": [NoCloud, None]\n',
+        "  datasource_list : [NoCloud]\n",
+        "{% if v1 %}\ndatasource_list: [NoCloud]\n{% endif %}\n",
+        "{datasource_list: &x [NoCloud]}\n",
+    ],
+)
+def test_cloud_init_wins_over_a_file_of_any_form(make_host: Any, text: str) -> None:
+    host = make_host({**OLD_CLOUD_INIT, "/etc/cloud/cloud.cfg.d/99-x.cfg": text})
+    cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
+    assert "[ Azure ]" in host.read(cloudinit_plan.LAST_FILE)
+    assert not cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)["changed"]
+
+
+def test_cloud_init_leaves_what_it_cannot_win_over(make_host: Any) -> None:
+    last = "/etc/cloud/cloud.cfg.d/zzzz.cfg"
+    host = make_host({**OLD_CLOUD_INIT, last: "{% if v1 %}\nx: 1\n{% endif %}\n"})
+    warnings = cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)["warnings"]
+    assert [last in text for text in warnings] == [True, True]
+    host = make_host({**OLD_CLOUD_INIT, last: "cloud_init_modules: [ssh]\n"})
+    warnings = cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)["warnings"]
+    assert "counts more" in warnings[0] and last in warnings[0]
+
+
+def test_cloud_init_module_order_of_a_drop_in(make_host: Any) -> None:
+    host = make_host({**OLD_CLOUD_INIT, "/etc/cloud/cloud.cfg.d/20-x.cfg": 'cloud_init_modules:\n - "ssh"\n'})
+    params = params_of(cloud_init_azure, {})
+    assert cloud_init_azure.run(params, host, False)["warnings"] == []
+    assert "\n - ssh\n - disk_setup\n - mounts\n" in host.read(cloudinit_plan.MODULES_FILE)
+    assert not cloud_init_azure.run(params, host, False)["changed"]
+    host.write("/usr/lib/python3/dist-packages/cloudinit/version.py", '__VERSION__ = "23.1"\n')
+    cloud_init_azure.run(params, host, False)
+    assert not host.exists(cloudinit_plan.MODULES_FILE), "the package's own list has grown"
 
 
 def test_chronyd_starts_where_the_clock_is_missing(make_host, tmp_path) -> None:

@@ -316,6 +316,7 @@ CASES = [
     case("CINIT-02", "debian", {CLOUD + "99-more.cfg": "datasource_list: [ NoCloud, None ]\n"}),
     case("CINIT-02", "debian", {CLOUD + "99-more.cfg": "datasource_list:\n  - Azure\n"}),
     case("CINIT-03", "debian", {"/etc/cloud/cloud.cfg": "cloud_init_modules:\n - migrator\n - mounts\noutput: {all: x}\n"}),
+    case("CINIT-03", "debian", {"/etc/cloud/cloud.cfg.d/20-x.cfg": "cloud_init_modules: [migrator, mounts]\n"}),
     case("CINIT-04", "debian", {"/etc/cloud/cloud.cfg": "cloud_init_modules:\n - disk_setup\n - mounts\n"}),
     case("CINIT-05", "debian", {CLOUD + "10-azure-kvp.cfg": "Reporting:\n  telemetry:\n    type: hyperv\n"}),
     case("CINIT-07", "debian", {"/mnt/resource/swapfile": "x"}),
@@ -517,3 +518,16 @@ def test_no_content_of_a_file_makes_a_check_raise(tmp_path: Path, tree: str, scr
     content = scraps.encode("utf-8", "surrogatepass")
     build(root, tree, dict.fromkeys(spoilt, content))
     judge(live(root, tree))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rule_id"),
+    [
+        ("99-x.cfg", "{% if v1 %}\ndatasource_list: [NoCloud]\n{% endif %}\n", "CINIT-02"),
+        ("99-x.cfg", "cloud_init_modules: &x\n - name: ssh\n", "CINIT-03"),
+    ],
+)
+def test_cloud_init_files_that_are_not_read_are_told(tmp_path: Path, name: str, text: str, rule_id: str) -> None:
+    build(tmp_path, "debian", {CLOUD + name: text})
+    status, evidence = judge(live(tmp_path, "debian"))[rule_id]
+    assert status == "unknown" and CLOUD + name in evidence
