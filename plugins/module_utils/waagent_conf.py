@@ -21,6 +21,15 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 _LINE = re.compile(r"^(\s*)([A-Za-z][\w.]*)(\s*=\s*)(.*?)(\s*)$", re.S)
 _COMMENTED = re.compile(r"^\s*#\s?\s*([A-Za-z][\w.]*)\s*=\s*\S")
 
+PATH = "/etc/waagent.conf"
+
+#: A new file: what upstream's config/waagent.conf, and Debian's package, set otherwise than the agent's code does
+#: (azurelinuxagent/common/conf.py).
+NEW_FILE = """# Written by the linuxvhd.azure collection: the file of the agent's package was missing.
+Provisioning.MonitorHostName=y
+ResourceDisk.Filesystem=ext4
+"""
+
 PROVISIONERS = ("auto", "waagent", "cloud-init", "disabled")
 
 #: Option to its type: bool, int, str, or the tuple of its allowed values.

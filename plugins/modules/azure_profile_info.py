@@ -497,7 +497,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             for purpose, group in states.items()
         },
         "installed": {
-            "agent": host.is_file(profile.paths["waagent_conf"]),
+            "agent": host.is_file(profile.paths["waagent_conf"]) or bool(host.which("waagent")),
             "cloud_init": host.is_dir("/etc/cloud") and bool(host.which("cloud-init")),
             "chrony": bool(host.which("chronyd")),
             "ssh": bool(host.which("sshd")),

@@ -14,6 +14,8 @@ description:
   - Known options are checked by type before anything is written, see rules AGENT-03 to AGENT-18.
   - A key that stands twice is left once. A trailing comment behind a value that is set is taken away, because older
     agents read it as part of the value.
+  - Where the agent is installed and C(/etc/waagent.conf) is missing, without which the agent does not start, the file
+    is made, with the options asked for and the packages' values of the few that the agent's code sets otherwise.
   - Warns about options that the agent does not read, and where the agent and cloud-init would both provision, or
     neither would.
 version_added: 0.1.0
@@ -111,7 +113,7 @@ def argument_spec() -> Dict[str, Any]:
     """The options, as documented above."""
     return {
         "root": {"type": "path", "default": "/"},
-        "path": {"type": "path", "default": "/etc/waagent.conf"},
+        "path": {"type": "path", "default": waagent_conf.PATH},
         "settings": {"type": "dict", "default": {}},
         "provisioner": {"type": "str", "choices": list(waagent_conf.PROVISIONERS)},
         "strict": {"type": "bool", "default": True},
@@ -169,10 +171,11 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     """Edit the file as asked; see RETURN for the result."""
     path = params["path"]
     wanted = wanted_settings(params)
-    if not host.is_file(path):
+    missing = not host.is_file(path)
+    if missing and (path != waagent_conf.PATH or not host.which("waagent")):
         raise AzurePrepError("%s does not exist; install the agent's package first, or name the file in path." % path)
-    before = host.read(path)
-    after = waagent_conf.edit(before, wanted)
+    before = "" if missing else host.read(path)
+    after = waagent_conf.edit(waagent_conf.NEW_FILE if missing else before, wanted)
     changes = edits.plan_file(host, path, after)
     result: Dict[str, Any] = {
         "changed": bool(changes),

@@ -24,7 +24,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context impor
 
 CHECKS = Table()
 
-CONF = "/etc/waagent.conf"
+CONF = waagent_conf.PATH
 
 #: Oldest agent that Azure supports (minimum version document).
 MINIMUM = (2, 2, 53, 1)
@@ -67,11 +67,13 @@ def _switch(context: Context, key: str, default: bool, wanted: bool) -> Outcome:
 
 @CHECKS("AGENT-01")
 def agent_enabled(context: Context) -> Outcome:
-    """The command waagent, and an enabled unit: waagent.service or walinuxagent.service."""
+    """The command waagent, its configuration file, and an enabled unit: waagent.service or walinuxagent.service."""
     if context.agentless:
         return na("This image provisions without the agent.")
     if not context.has_agent:
         return bad("waagent is not installed")
+    if context.text(CONF) is None:
+        return bad("there is no %s, without which the agent does not start" % CONF)
     units = tuple(context.profile.units.get("agent", ())) + ("waagent.service", "walinuxagent.service")
     enabled = context.first_enabled(*units)
     if enabled and context.exists("/var/lib/waagent/disable_agent"):

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from conftest import FaultAt, write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
+    azure_profile_info,
     chrony_ptp,
     cloud_init_azure,
     fstab_uuid,
@@ -160,6 +161,31 @@ def executable(monkeypatch) -> None:
         return original(self, name)
 
     monkeypatch.setattr(Host, "which", which)
+
+
+@pytest.mark.parametrize("before", [None, "-> /etc/gone.conf"])
+def test_waagent_that_lost_its_file_gets_one(make_host: Any, before: str | None) -> None:
+    tree = {"/etc/os-release": DEBIAN, "/usr/sbin/waagent": "#!/bin/sh\n"}
+    host = make_host({**tree, **({"/etc/waagent.conf": before} if before else {})})
+    given = params_of(waagent_config, {"provisioner": "cloud-init", "settings": {"ResourceDisk.Format": False}})
+    with pytest.raises(AzurePrepError, match="install the agent"):
+        waagent_config.run(given, host, False)
+    os.chmod(host.path("/usr/sbin/waagent"), 0o755)
+    assert azure_profile_info.run(params_of(azure_profile_info, {"root": host.root}), host, True)["installed"]["agent"]
+    planned = waagent_config.run(given, host, True)
+    done = waagent_config.run(given, host, False)
+    assert planned == {**done, "backup_file": ""} and planned["changed"] and planned["settings_before"] == {}
+    assert done["settings_after"] == {
+        "Provisioning.Agent": "cloud-init",
+        "Provisioning.MonitorHostName": "y",
+        "ResourceDisk.Filesystem": "ext4",
+        "ResourceDisk.Format": "n",
+    }
+    assert waagent_conf.settings(host.read("/etc/waagent.conf")) == done["settings_after"]
+    assert not host.is_link("/etc/waagent.conf") and host.stat("/etc/waagent.conf").st_mode & 0o777 == 0o644
+    assert not waagent_config.run(given, host, False)["changed"]
+    with pytest.raises(AzurePrepError, match="name the file"):
+        waagent_config.run({**given, "path": "/etc/agent.conf"}, host, False)
 
 
 def test_waagent_two_provisioners_named_is_a_sentence(make_host) -> None:

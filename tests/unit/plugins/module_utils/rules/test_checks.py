@@ -294,6 +294,7 @@ CASES = [
     case("PKG-11", "debian", {"/var/lib/dpkg/status": trees.dpkg({"waagent": "2.9", "cloud-init": "22.4"})}),
     case("PKG-12", "debian", {"/usr/bin/eject": None}),
     # -- agent
+    case("AGENT-01", "debian", {"/etc/waagent.conf": None}),
     case("AGENT-01", "debian", {"/etc/systemd/system/multi-user.target.wants/walinuxagent.service": None}),
     case("AGENT-02", "debian", {**waagent("AutoUpdate.Enabled=y\nAutoUpdate.UpdateToLatestVersion=y", "AutoUpdate.Enabled=n"), "/usr/lib/python3/dist-packages/azurelinuxagent/common/version.py": "AGENT_VERSION = '2.2.47'\n"}, also="AGENT-03"),
     case("AGENT-03", "debian", waagent("AutoUpdate.Enabled=y", "AutoUpdate.Enabled=n")),
