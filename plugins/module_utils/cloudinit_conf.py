@@ -25,6 +25,8 @@ KVP_FILE = FOLDER + "/10-azure-kvp.cfg"
 LOGGING_FILE = FOLDER + "/05_logging.cfg"
 SWAP_FILE = FOLDER + "/00-azure-swap.cfg"
 
+SWAP_OFF_FILE = FOLDER + "/zzz-azure_swap.cfg"
+
 HEADER = "# Written by the linuxvhd.azure collection.\n"
 
 #: Files of installers that switch cloud-init's network or datasource off (CINIT-08).
@@ -97,6 +99,12 @@ def swap_text(mount_point: str, unit: str) -> str:
         '  - ["ephemeral0.1", "%s"]\n'
         '  - ["ephemeral0.2", "none", "swap", "sw,nofail,x-systemd.requires=%s,x-systemd.device-timeout=2", "0", "0"]\n'
     ) % (mount_point, unit)
+
+
+def swap_off_text() -> str:
+    """SWAP-01: no swap file at first boot. Mappings are merged key by key, so that an empty one would change nothing;
+    without a size cc_mounts makes none."""
+    return HEADER + "# A swap file would be made on the disk of the operating system.\nswap: {size: 0}\n"
 
 
 class _Unread(ValueError):
@@ -294,6 +302,24 @@ def network_disabled(files: Sequence[Tuple[str, str]]) -> List[str]:
     """The files that say `network: {config: disabled}`."""
     pattern = re.compile(r"\bconfig\s*:\s*['\"]?disabled\b")
     return [path for path, text in files if pattern.search(top_level(text).get("network", ""))]
+
+
+def swap_file(files: Sequence[Tuple[str, str]]) -> Optional[Tuple[str, str]]:
+    """The swap file that cloud-init makes at first boot, /swap.img where none is named, and the last file of those that
+    ask for it; None where none is made, or on the temporary disk. Files are (path, text) in merge order."""
+    name, size, path, on = "/swap.img", "0", "", False
+    for each, text in files:
+        value = top_level(text).get("swap")
+        if value is None:
+            continue
+        # A mapping is merged into those of other files; an empty value that counts most hides them all.
+        on = value.strip() not in ("", "~", "null")
+        named = re.search(r"filename\s*:\s*[\"']?([^\s,\"'}]+)", value)
+        sized = re.search(r"(?<!max)size\s*:\s*[\"']?(\w+)", value)
+        name = named.group(1) if named is not None else name
+        size = sized.group(1) if sized is not None else size
+        path = each
+    return (path, name) if on and size != "0" and not name.startswith("/mnt/") else None
 
 
 def keeps_hostname(files: Sequence[Tuple[str, str]]) -> str:

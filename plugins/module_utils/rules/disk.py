@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import List
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, fstab
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, fstab, swap
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     UNIT_FOLDERS,
@@ -39,9 +39,6 @@ _REMOVABLE = ("iso9660", "udf", "udf,iso9660", "auto", "swap")
 
 #: How /etc/fstab and root= name a logical volume.
 _LOGICAL_VOLUME = re.compile(r"/dev/(mapper/|dm-\d|(?!disk/|md/|block/|cciss/)[^/]+/[^/]+$)")
-
-#: Services that make or switch on swap of their own.
-_SWAP_UNITS = ("dphys-swapfile.service", "swapspace.service", "swapfile.service", "mkswap.service")
 
 #: Tags by which /etc/fstab can name a file system (fstab(5)).
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
@@ -135,13 +132,14 @@ def configured_swap(context: Context) -> List[str]:
             continue
         if path.startswith("/run/systemd/generator") or context.unit_state(unit) == "enabled":
             found.append("%s is started at boot" % path)
-    for unit in _SWAP_UNITS:
+    for unit in swap.SWAP_UNITS:
         if context.unit_state(unit) == "enabled":
             found.append("%s is enabled" % unit)
-    for path in ("/etc/rc.local", "/etc/rc.d/rc.local"):
+    for path in swap.RC_LOCAL:
         status = context.host.stat(path)
         if status is not None and status.st_mode & 0o111:
-            found += [line.evidence for line in context.lines(path) if re.search(r"\bswapon\b", line.text)]
+            lines = context.lines(path)
+            found += [line.evidence for line in lines if re.search(r"\bswapon\b", re.sub(r"\s#.*", "", line.text))]
     for path in context.glob("/etc/systemd/system/*.service"):
         lines = [line for line in context.lines(path) if re.match(r"Exec\w+=.*\bswapon\b", line.text)]
         if lines and context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
@@ -151,17 +149,9 @@ def configured_swap(context: Context) -> List[str]:
 
 def _cloud_init_swap(context: Context) -> List[str]:
     """Evidence of `swap:` in cloud-init's configuration: at first boot it makes a swap file, /swap.img by default."""
-    found = ""
-    for path in cloudinit_conf.config_files(context.host):
-        value = cloudinit_conf.top_level(context.text(path) or "").get("swap")
-        if value is None:
-            continue
-        name = re.search(r"filename\s*:\s*[\"']?([^\s,\"'}]+)", value)
-        size = re.search(r"(?<!max)size\s*:\s*[\"']?(\w+)", value)
-        on = size is not None and size.group(1) != "0"
-        elsewhere = name is not None and name.group(1).startswith("/mnt/")
-        found = "%s: swap: makes %s" % (path, name.group(1) if name else "/swap.img") if on and not elsewhere else ""
-    return [found] if found else []
+    files = [(path, context.text(path) or "") for path in cloudinit_conf.config_files(context.host)]
+    found = cloudinit_conf.swap_file(files)
+    return ["%s: swap: makes %s" % found] if found is not None else []
 
 
 @CHECKS("DISK-09")

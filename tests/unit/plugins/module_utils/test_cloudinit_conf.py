@@ -180,3 +180,24 @@ def test_chrony_gets_the_hosts_clock_once() -> None:
         "pool 2.debian.pool.ntp.org iburst\n" + chrony_conf.REFCLOCK + "\nmakestep 1.0 -1\n#refclock PHC /dev/ptp1\n"
     )
     assert chrony_conf.plan("pool x") == "pool x\n" + chrony_conf.REFCLOCK + "\nmakestep 1.0 -1\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "made"),
+    [
+        (["swap: {filename: /swapfile, size: 1G}\n"], ("/0", "/swapfile")),
+        (['{"swap": {"filename": "/swapfile", "size": "auto", "maxsize": 1}}\n'], ("/0", "/swapfile")),
+        (['"swap":\n  "size": 1073741824\n'], ("/0", "/swap.img")),
+        (["swap: {size: 1G}\n", "swap: {filename: /x}\n"], ("/1", "/x")),
+        (["swap: {size: 1G}\n", "swap: {}\n"], ("/1", "/swap.img")),
+        (["swap: {size: 1G}\n", "swap:\n"], None),
+        (["swap: {size: 1G}\n", "swap: {size: 0}\n"], None),
+        (["swap: {filename: /mnt/swapfile, size: 1G}\n"], None),
+        (["swap: {filename: /x, maxsize: 1G}\n"], None),
+        (["swapx: {size: 1G}\n"], None),
+    ],
+)
+def test_the_swap_file_of_the_first_boot(texts: list[str], made: tuple[str, str] | None) -> None:
+    files = [(f"/{number}", text) for number, text in enumerate(texts)]
+    assert cloudinit_conf.swap_file(files) == made
+    assert cloudinit_conf.swap_file([*files, ("/z", cloudinit_conf.swap_off_text())]) is None

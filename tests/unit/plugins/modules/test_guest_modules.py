@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import FaultAt, write_tree
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, waagent_conf
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, swap, waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
@@ -418,6 +418,92 @@ def test_swap_by_units_of_the_administrators_own(make_host: Any) -> None:
     ]
     kept = os_disk_swap.run(params_of(os_disk_swap, {"keep_zram": True}), host, True)
     assert "systemctl disable --now zram.service" not in kept["actions"]
+
+
+def test_swap_by_services_scripts_and_cloud_init(make_host: Any, monkeypatch: Any) -> None:
+    wants = "/etc/systemd/system/multi-user.target.wants/"
+    area = "\0" * 4086 + "SWAPSPACE2"
+    host = make_host(
+        {
+            "/etc/os-release": DEBIAN,
+            "/usr/lib/systemd/system/dphys-swapfile.service": "[Install]\nWantedBy=multi-user.target\n",
+            wants + "dphys-swapfile.service": "-> /usr/lib/systemd/system/dphys-swapfile.service",
+            "/etc/dphys-swapfile": "#CONF_SWAPFILE=/a\nCONF_SWAPFILE=/srv/swap\n",
+            "/srv/swap": area,
+            "/var/swap": area,
+            "/usr/lib/systemd/system/swapspace.service": "[Install]\nWantedBy=multi-user.target\n",
+            wants + "swapspace.service": "-> /usr/lib/systemd/system/swapspace.service",
+            "/var/lib/swapspace/1": area,
+            "/var/lib/swapspace/2": "data",
+            "/etc/rc.d/rc.local": "#!/bin/sh\n  swapon /swapfile # x\nexit 0\n",
+            "/etc/rc.local": "-> rc.d/rc.local",
+            "/etc/cloud/cloud.cfg": "users: []\n",
+            "/etc/cloud/cloud.cfg.d/50-x.cfg": "swap:\n  filename: /swapfile\n  size: 1G\n",
+        }
+    )
+    os.chmod(host.path("/etc/rc.d/rc.local"), 0o755)
+    ran = []
+    monkeypatch.setattr(host, "run", lambda argv, **_options: ran.append(argv) or CommandResult(argv, 0, "", ""))
+    planned = os_disk_swap.run(params_of(os_disk_swap, {}), host, True)
+    assert os_disk_swap.run(params_of(os_disk_swap, {}), host, False)["actions"] == planned["actions"]
+    assert [argv[-1] for argv in ran if "disable" in argv] == ["dphys-swapfile.service", "swapspace.service"]
+    assert host.read("/etc/rc.d/rc.local") == "#!/bin/sh\n  : # swapon /swapfile # x\nexit 0\n"
+    assert host.stat("/etc/rc.d/rc.local").st_mode & 0o777 == 0o755 and host.is_link("/etc/rc.local")
+    assert "size: 0" in host.read("/etc/cloud/cloud.cfg.d/zzz-azure_swap.cfg")
+    assert [path for path in ("/srv/swap", "/var/lib/swapspace/1") if host.exists(path)] == []
+    assert host.exists("/var/swap") and host.exists("/var/lib/swapspace/2")
+    for unit in ("dphys-swapfile.service", "swapspace.service"):
+        host.remove(wants + unit)
+    assert not os_disk_swap.run(params_of(os_disk_swap, {}), host, False)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("swapon -a", ": # swapon -a"),
+        ("/sbin/swapon \\\n  /x", ": # /sbin/swapon \n  # /x"),
+        ("[ -f /x ] && swapon /x", ": # [ -f /x ] && swapon /x"),
+        ("if [ -f /x ]; then swapon /x; fi", ": # if [ -f /x ]; then swapon /x; fi"),
+        ("for f in /x; do swapon $f; done", ": # for f in /x; do swapon $f; done"),
+        ("if true; then\n  swapon /x\nfi", "if true; then\n  : # swapon /x\nfi"),
+        ("# swapon /x", None),
+        ("if swapon /x; then\ntrue\nfi", None),
+        ("if true\nthen swapon /x\nfi", None),
+        ("if false; then true\nelse swapon /x\nfi", None),
+        ("case x in\nx) swapon /x;;\nesac", None),
+        ("swapon /x ||\n  true", None),
+        ("f() { swapon /x\n}", None),
+        ("echo 'a\nswapon' b", None),
+        ("swap /x", None),
+    ],
+)
+def test_swapon_in_a_script(line: str, after: str | None) -> None:
+    for text in (line, "#!/bin/sh\n%s\nexit 0\n" % line):
+        wanted = text.replace(line, line if after is None else after)
+        assert swap.without_swapon(text) == wanted and swap.without_swapon(wanted) == wanted
+        subprocess.run(["sh", "-n"], input=wanted, text=True, check=True)
+    assert swap.without_swapon("swapon /dev/zram0\n", keep_zram=True) == "swapon /dev/zram0\n"
+
+
+def test_zram_by_drop_ins_of_the_vendor(make_host: Any) -> None:
+    vendor = "/usr/lib/systemd/zram-generator.conf.d/"
+    own = "/etc/systemd/zram-generator.conf.d/"
+    host = make_host(
+        {
+            "/usr/lib/systemd/system-generators/zram-generator": "",
+            vendor + "10.conf": "[zram0]\n",
+            "/usr/local/lib/systemd/zram-generator.conf.d/20.conf": "[zram1]\n",
+            vendor + "30.conf": "[zram2]\n",
+            own + "20.conf": "[zram1]\n",
+            own + "30.conf": "-> /dev/null",
+            own + "40.conf": "[zram3]\n",
+        }
+    )
+    os_disk_swap.run(params_of(os_disk_swap, {}), host, False)
+    assert host.listdir(own) == ["10.conf", "20.conf", "30.conf"] and host.is_link(own + "30.conf")
+    assert not [name for name in ("10.conf", "20.conf") if "zram" in host.read(own + name)]
+    assert "zram0" in host.read(vendor + "10.conf")
+    assert not os_disk_swap.run(params_of(os_disk_swap, {}), host, False)["changed"]
 
 
 def test_chrony_with_drop_ins_that_say_otherwise(make_host: Any) -> None:

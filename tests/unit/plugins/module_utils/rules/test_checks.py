@@ -326,6 +326,8 @@ CASES = [
     case("CINIT-10", "debian", {"/etc/cloud/cloud-init.disabled": ""}),
     case("CINIT-11", "debian", {"/usr/lib/python3/dist-packages/cloudinit/version.py": '__VERSION__ = "22.2"\n', "/proc/self/mountinfo": "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n22 21 0:5 / /tmp rw,noexec - tmpfs tmpfs rw\n"}),
     # -- swap, time
+    case("SWAP-01", "debian", {CLOUD + "99-x.cfg": '{"swap": {"filename": "/swapfile", "size": "1G"}}\n'}, also="DISK-09"),
+    case("SWAP-01", "debian", {CLOUD + "98-x.cfg": "swap: {size: 1G}\n", CLOUD + "99-x.cfg": "swap:\n  filename: /x\n"}, also="DISK-09"),
     case("SWAP-02", "debian", features=["swap"]),
     case("SWAP-03", "debian", {CLOUD + "00-azure-swap.cfg": SWAP_CFG}),
     case("SWAP-04", "debian", {"/var/lib/cloud/scripts/per-boot/swap.sh": "#!/bin/sh\n"}),
@@ -532,3 +534,10 @@ def test_cloud_init_files_that_are_not_read_are_told(tmp_path: Path, name: str, 
     build(tmp_path, "debian", {CLOUD + name: text})
     status, evidence = judge(live(tmp_path, "debian"))[rule_id]
     assert status == "unknown" and CLOUD + name in evidence
+
+
+@pytest.mark.parametrize(("line", "status"), [("swapon /x # y", "fail"), (": # swapon /x", "pass")])
+def test_swapon_in_a_comment_does_not_count(tmp_path: Path, line: str, status: str) -> None:
+    build(tmp_path, "debian", {"/etc/rc.local": "#!/bin/sh\n%s\n" % line})
+    (tmp_path / "etc/rc.local").chmod(0o755)
+    assert judge(live(tmp_path, "debian"))["SWAP-01"][0] == status
