@@ -7,7 +7,8 @@
 Private to the collection: its interface may change in any release.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import re
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, edits, profiles, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -64,6 +65,15 @@ ExecStartPre=-/bin/sh -c '[ ! -r /sys/class/dmi/id/chassis_asset_tag ] || \
  printf "datasource_list: [ None ]\\nnetwork: {config: disabled}\\n" > /run/cloud-init/cloud.cfg; }'
 """.replace("@TAG@", profiles.AZURE_ASSET_TAG)
 )
+
+
+#: CINIT-10: what starts cloud-init, masked by a link to /dev/null or an empty file (systemd.generator(7)).
+GENERATOR = "/etc/systemd/system-generators/cloud-init-generator"
+TARGET = "cloud-init.target"
+
+#: Where the generator may get KERNEL_CMDLINE from, which it takes in place of the kernel's own command line.
+ENVIRONMENTS = ("/etc/default/cloud-init", "/etc/environment")
+_KERNEL_CMDLINE = re.compile(r"[^#]*KERNEL_CMDLINE.*cloud-init=disabled")
 
 
 class Plan(NamedTuple):
@@ -170,6 +180,21 @@ def _module_order(installed: Tuple[int, ...], texts: Dict[str, str]) -> Tuple[Op
     return text, []
 
 
+def _switched_on(host: Host, names: Sequence[str]) -> List[edits.Change]:
+    """CINIT-10: no mask on the generator, the target and the units, no assignment that switches cloud-init off."""
+    changes: List[edits.Change] = []
+    for path in [GENERATOR] + ["/etc/systemd/system/" + name for name in (TARGET,) + tuple(names)]:
+        null = host.resolve(path) == "/dev/null" if host.is_link(path) else edits.read_optional(host, path) == ""
+        if null:
+            changes += edits.plan_file(host, path, None)
+    for path in ENVIRONMENTS:
+        text = edits.read_optional(host, path)
+        if text is not None:
+            kept = [line for line in text.split("\n") if not _KERNEL_CMDLINE.match(line)]
+            changes += edits.plan_file(host, path, "\n".join(kept))
+    return changes
+
+
 def plan(host: Host, params: Dict[str, Any]) -> Plan:
     """What has to change; params are the options of the module cloud_init_azure."""
     profile = profiles.select(host.os_release())
@@ -204,6 +229,7 @@ def plan(host: Host, params: Dict[str, Any]) -> Plan:
         changes += edits.plan_file(host, path, wanted[path])
     for path in removed + [cloudinit_conf.DISABLED_FILE]:
         changes += edits.plan_file(host, path, None)
+    changes += _switched_on(host, profile.units.get("cloud_init", ()))
     changes += _elsewhere(host, installed)
     if params.get("swap"):
         changes += _swap(host, params.get("mount_point") or profile.resource_mount_point)

@@ -12,7 +12,8 @@ short_description: Configure cloud-init for Azure and nothing else
 description:
   - Writes the datasource file (on one line, as ds-identify needs it), telemetry and log output, rules CINIT-02
     to CINIT-10. Each file is written whole; nothing is appended.
-  - Takes away what installers leave behind to switch cloud-init off.
+  - Takes away what installers leave behind to switch cloud-init off, masks of its generator, target and units, and a
+    C(KERNEL_CMDLINE) that disables it in C(/etc/default/cloud-init) or C(/etc/environment) (rule CINIT-10).
   - For cloud-init before 23 whose init stage lacks disk_setup or mounts, writes the list of modules that counts, with
     both, to a file that is read last (C(zzz-azure_modules.cfg)).
   - Reads block mappings, quoted keys, and whole files in flow style such as JSON. Where a file has another form, the
@@ -84,7 +85,7 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_plan, edits, guest
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
@@ -110,6 +111,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     backups: List[str] = []
     if plan.changes and not check_mode:
         backups = edits.apply(host, plan.changes, verify=lambda: cloudinit_plan.verify(host))
+        if any(change.path.startswith("/etc/systemd/system/") for change in plan.changes):
+            guest.daemon_reload(host)
     return {
         "changed": bool(plan.changes),
         "diff": edits.diffs(plan.changes),

@@ -1240,7 +1240,7 @@ _rule(
     "CINIT-10",
     REQUIRED,
     "cloud-init is not disabled",
-    "Remove /etc/cloud/cloud-init.disabled and cloud-init=disabled.",
+    "prepare-azure.yml removes /etc/cloud/cloud-init.disabled, cloud-init=disabled, and masks of what starts it.",
     "KIB CI",
 )
 _rule(

@@ -260,6 +260,33 @@ def test_cloud_init_on_ubuntu_keeps_its_network(make_host) -> None:
     assert not host.exists("/etc/cloud/cloud.cfg.d/91-azure_datasource.cfg")
 
 
+def test_cloud_init_is_switched_on_again(make_host: Any) -> None:
+    system = "/etc/systemd/system/"
+    host = make_host(
+        {
+            **OLD_CLOUD_INIT,
+            "/etc/systemd/system-generators/cloud-init-generator": "-> /dev/null",
+            system + "cloud-init.target": "-> ../../../dev/null",
+            system + "cloud-init.service": "",
+            system + "cloud-final.service": "[Service]\n",
+            system + "cloud-config.service": "-> /usr/lib/systemd/system/cloud-config.service",
+            "/etc/default/cloud-init": "# KERNEL_CMDLINE=cloud-init=disabled\nA=b\n"
+            'KERNEL_CMDLINE="cloud-init=disabled"\n',
+            "/etc/environment": "export KERNEL_CMDLINE=cloud-init=disabled\nKERNEL_CMDLINE=quiet\n",
+        }
+    )
+    before = snapshot(host)
+    planned = cloud_init_azure.run(params_of(cloud_init_azure, {}), host, True)
+    assert snapshot(host) == before
+    done = cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
+    assert done["diff"] == planned["diff"]
+    assert not host.glob("/etc/systemd/system-generators/*") and not host.glob(system + "cloud-init.[st]*e*")
+    assert host.read(system + "cloud-final.service") == "[Service]\n" and host.is_link(system + "cloud-config.service")
+    assert host.read("/etc/default/cloud-init") == "# KERNEL_CMDLINE=cloud-init=disabled\nA=b\n"
+    assert host.read("/etc/environment") == "KERNEL_CMDLINE=quiet\n"
+    assert not cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)["changed"]
+
+
 def test_cloud_init_wins_over_a_file_that_is_read_later(make_host) -> None:
     host = make_host({**TREE, "/etc/cloud/cloud.cfg.d/99-lab.cfg": "datasource_list:\n  - NoCloud\n"})
     cloud_init_azure.run(params_of(cloud_init_azure, {}), host, False)
