@@ -176,42 +176,63 @@ def calling_user(host: Host) -> str:
     return "" if user == "root" else user
 
 
-def groups_of(host: Host, user: str) -> List[str]:
-    """The names of a user's groups, by /etc/passwd and /etc/group."""
-    gid = ""
+def caller_of(host: Host, user: str) -> sudoers.Caller:
+    """A user as sudo sees them, by /etc/passwd and /etc/group, and `id` on the running system."""
+    uid, gid = "", ""
     for line in host.read("/etc/passwd", "").split("\n"):
         fields = line.split(":")
         if len(fields) > 3 and fields[0] == user:
-            gid = fields[3]
-    found = []
+            uid, gid = fields[2], fields[3]
+    groups, gids = [], [gid] if gid else []
     for line in host.read("/etc/group", "").split("\n"):
         fields = line.split(":")
         if len(fields) > 3 and (fields[2] == gid or user in fields[3].split(",")):
-            found.append(fields[0])
-    return found
+            groups.append(fields[0])
+            gids.append(fields[2])
+    if host.is_live and host.which("id"):
+        # A directory service knows users and groups that the files do not.
+        answers = [host.run(["id", flag, "--", user], check=False, timeout=60) for flag in ("-u", "-Gn", "-G")]
+        if not any(answer.rc for answer in answers):
+            uid = answers[0].stdout.strip()
+            groups += answers[1].stdout.split()
+            gids += answers[2].stdout.split()
+    return sudoers.Caller(user, uid, tuple(groups), tuple(gids))
 
 
-def sudo_rule_change(host: Host, user: str, paths: Sequence[str]) -> List[edits.Change]:
-    """The rule that keeps `user` in sudo once targetpw and the rule for everybody are gone; empty where none is due.
+def sudo_rule_change(host: Host, user: str, changes: Sequence[edits.Change]) -> Tuple[List[edits.Change], str]:
+    """The changes with the rule that keeps `user` in sudo once they are made, and the rule's file ("": none is due).
 
     A rule without password counts as enough. Any other does not: until now the password asked for was root's.
+    The rule goes into a file of its own or, where a later rule of the policy would win, to the end of the main file.
     """
     if not user or user == "root":
-        return []
-    groups = groups_of(host, user)
-    if sudoers.needs_no_password([host.read(path) for path in paths], user, groups):
-        return []
-    path = "/etc/sudoers.d/zz-azure-prep-" + re.sub(r"[^A-Za-z0-9_-]", "_", user)
-    included = any(re.search(r"^\s*[#@]includedir\s+\"?/etc/sudoers\.d\b", host.read(name), re.M) for name in paths)
-    if not included or not re.match(r"^[A-Za-z0-9_.-]+$", user):
-        raise AzurePrepError(
-            "sudo would lock the user %s out once targetpw is gone; give that user a rule with NOPASSWD first." % user
-        )
-    text = (
+        return list(changes), ""
+    caller = caller_of(host, user)
+    planned = {change.path: change.after or "" for change in changes}
+    if sudoers.needs_no_password(sudoers.policy(host, planned), caller):
+        return list(changes), ""
+    rule = (
         "# Written by the linuxvhd.azure collection: keeps the user who prepares this system in sudo.\n"
         "%s ALL=(ALL:ALL) NOPASSWD: ALL\n" % user
     )
-    return edits.plan_file(host, path, text, 0o440)
+    path = "/etc/sudoers.d/zz-azure-prep-" + re.sub(r"[^A-Za-z0-9_-]", "_", user)
+    main = sudoers.MAIN
+    text = planned[main] if main in planned else host.read(sudoers.main_file(host), "")
+    if re.match(r"^[A-Za-z0-9_.-]+$", user):
+        for name, after in ((path, rule), (main, text.rstrip("\n") + "\n" + rule)):
+            if sudoers.needs_no_password(sudoers.policy(host, {**planned, name: after}), caller):
+                first = edits.plan_file(host, name, after, 0o440)
+                return first + [change for change in changes if change.path != name], name
+    raise AzurePrepError(
+        "sudo would lock the user %s out once targetpw is gone; give that user a rule with NOPASSWD first." % user
+    )
+
+
+def sudo_lets_in(host: Host, user: str) -> bool:
+    """Whether sudo itself lets a user of the running system become root without a password."""
+    if not user or not host.is_live or not host.which("runuser") or not host.which("sudo"):
+        return False
+    return host.run(["runuser", "-u", user, "--", "sudo", "-k", "-n", "true"], check=False, timeout=60).rc == 0
 
 
 def check_sudoers(host: Host, path: str, text: str) -> None:

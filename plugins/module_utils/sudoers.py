@@ -7,8 +7,10 @@
 Private to the collection: its interface may change in any release.
 """
 
+import fnmatch
+import os
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
@@ -16,12 +18,16 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 MAIN = "/etc/sudoers"
 VENDOR = "/usr/etc/sudoers"
 MAX_DEPTH = 128
+MAX_STATEMENTS = 100000
+
+#: What Ansible calls through sudo.
+SHELLS = ("/bin/sh", "/usr/bin/sh")
 
 #: Flags that make sudo ask for a password that is not the caller's own.
 PASSWORD_FLAGS = ("targetpw", "rootpw", "runaspw")
 
 #: One word of a list: quoted, or up to the next blank or comma.
-_WORD = r'(?:"[^"]*"|[^\s,="]+)'
+_WORD = r'(?:"[^"]*"|(?:\\.|[^\s,="\\])+)'
 _LIST = _WORD + r"(?:\s*,\s*" + _WORD + ")*"
 
 #: The flags may be bound to a user, host, command or target: no blank before the sign, but one may follow it.
@@ -31,6 +37,17 @@ _ALIAS = re.compile(r"^(User|Runas|Host|Cmnd|Cmd)_Alias\s+(.*)$", re.S)
 
 #: "users hosts = commands"; users may be a list.
 _RULE = re.compile(r"^(%s)\s+(?:%s)\s*=\s*(.*)$" % (_LIST, _LIST), re.S)
+
+#: What may stand before a command: target users, a tag, an option, a digest.
+_COMMAND_HEAD = re.compile(
+    r"\s*(?:\(([^)]*)\)"
+    r"|(NO(?:PASSWD|EXEC|SETENV|LOG_INPUT|LOG_OUTPUT|MAIL|FOLLOW|INTERCEPT)"
+    r"|PASSWD|EXEC|SETENV|LOG_INPUT|LOG_OUTPUT|MAIL|FOLLOW|INTERCEPT)\s*:"
+    r'|(?:ROLE|TYPE|APPARMOR_PROFILE|PRIVS|LIMITPRIVS|CWD|CHROOT|TIMEOUT|NOTBEFORE|NOTAFTER)\s*=\s*(?:"[^"]*"|[^\s,"]+)'
+    r"|sha\d+\s*:\s*[^\s,]+\s*,?)"
+)
+
+_OPPOSITE = {"yes": "no", "no": "yes", "maybe": "maybe not", "maybe not": "maybe"}
 
 MARK = "# Not on Azure: "
 
@@ -50,6 +67,15 @@ class Finding(NamedTuple):
     first: int
     last: int
     text: str
+
+
+class Caller(NamedTuple):
+    """Somebody who calls sudo: name, user ID, names and IDs of the groups, as text."""
+
+    name: str
+    uid: str = ""
+    groups: Sequence[str] = ()
+    gids: Sequence[str] = ()
 
 
 def _without_comment(text: str) -> str:
@@ -191,23 +217,33 @@ def plan(text: str, known: Optional[Dict[str, List[str]]] = None) -> str:
     return "\n".join(lines)
 
 
-def included(host: Host, text: str, path: str) -> List[str]:
-    """The files that one sudoers file includes, as sudo would read them (names with a dot or ~ are skipped)."""
+def _host_name(host: Host) -> str:
+    """The short host name, which stands for %h in the name of an include."""
+    name = os.uname().nodename if host.is_live else host.read("/etc/hostname", "").strip()
+    return name.split(".")[0]
+
+
+def included(host: Host, text: str, path: str, planned: Sequence[str] = ()) -> List[str]:
+    """The files that one sudoers file includes, as sudo would read them (names with a dot or ~ are skipped).
+
+    planned: files that count as there.
+    """
     found = []
     for statement in statements(text):
         match = re.match(r"^[#@]include(dir)?\s+(.*)$", statement.text)
         if match is None:
             continue
         target = match.group(2).strip().strip('"').replace("\\ ", " ")
+        if "%h" in target:
+            target = target.replace("%h", _host_name(host))
         if not target.startswith("/"):
             target = path.rsplit("/", 1)[0] + "/" + target
         if match.group(1):
-            found += [
-                target.rstrip("/") + "/" + name
-                for name in host.listdir(target)
-                if "." not in name and not name.endswith("~") and host.is_file(target.rstrip("/") + "/" + name)
-            ]
-        elif host.is_file(target):
+            folder = target.rstrip("/")
+            names = {folder + "/" + name for name in host.listdir(folder) if host.is_file(folder + "/" + name)}
+            names.update(name for name in planned if name.rsplit("/", 1)[0] == folder)
+            found += [name for name in sorted(names) if not re.search(r"\.|~$", name[len(folder) :])]
+        elif target in planned or host.is_file(target):
             found.append(target)
     return found
 
@@ -231,17 +267,124 @@ def files(host: Host, path: str = "", depth: int = 0) -> List[str]:
     return found
 
 
-def needs_no_password(texts: Sequence[str], user: str, groups: Sequence[str]) -> bool:
-    """Whether the user may run everything without a password, ACC-01's own rule for everybody left out.
+def policy(host: Host, planned: Optional[Mapping[str, str]] = None, path: str = "", depth: int = 0) -> List[str]:
+    """The texts of all statements in the order in which sudo takes them: an include's where the include stands.
 
-    Of several rules that match, sudo takes the last.
+    planned: texts of files as they are to be, by path; they count instead of what is there.
     """
-    known = aliases(texts)
-    wanted = {user} | {"%" + group for group in groups}
+    planned = planned or {}
+    path = path or (MAIN if MAIN in planned else main_file(host))
+    if depth > MAX_DEPTH:
+        raise AzurePrepError("%s: more than %d nested includes; remove the loop." % (path, MAX_DEPTH))
+    if path not in planned and not host.is_file(path):
+        return []
+    found = []
+    for statement in statements(planned[path] if path in planned else host.read(path)):
+        if re.match(r"^[#@]include(dir)?\s", statement.text):
+            for name in included(host, statement.text, path, list(planned)):
+                found += policy(host, planned, name, depth + 1)
+        else:
+            found.append(statement.text)
+        if len(found) > MAX_STATEMENTS:
+            raise AzurePrepError("%s: more than %d statements with all includes." % (path, MAX_STATEMENTS))
+    return found
+
+
+def _commands(text: str) -> Iterator[Tuple[str, Optional[str], bool, str]]:
+    """The commands of a rule behind its users: hosts, target users (None: root), whether without password, command.
+
+    "ALL = (root) NOPASSWD: /bin/ls, PASSWD: ALL : web = ALL": a target and a tag hold until the next of their kind.
+    """
+    while text.strip():
+        hosts, _sep, text = text.partition("=")
+        runas: Optional[str] = None
+        free = False
+        sign = ","
+        while sign == ",":
+            head = _COMMAND_HEAD.match(text)
+            while head is not None:
+                text = text[head.end() :]
+                runas = runas if head.group(1) is None else head.group(1)
+                if head.group(2) in ("PASSWD", "NOPASSWD"):
+                    free = head.group(2) == "NOPASSWD"
+                head = _COMMAND_HEAD.match(text)
+            command = re.match(r'(?:\\.|"[^"]*"|[^,:\\"])*', text)
+            end = command.end() if command is not None else 0
+            yield hosts, runas, free, text[:end].strip()
+            sign, text = text[end : end + 1], text[end + 1 :]
+
+
+def _verdict(words: Sequence[str], known: Mapping[str, List[str]], fits: Callable[[str], str], depth: int = 0) -> str:
+    """What a list of sudoers says of somebody or something: yes, no, maybe, maybe not, or "" where it says nothing.
+
+    fits says of one word yes, maybe or "". The last word that fits decides; ! turns it round.
+    """
+    for word in reversed(words):
+        word = word.strip()
+        name = word.lstrip("! ")
+        turned = word[: len(word) - len(name)].count("!") % 2 == 1
+        name = re.sub(r"\\(.)", r"\1", name.strip('"'))
+        if name in known and depth < 16:
+            answer = _verdict(known[name], known, fits, depth + 1)
+        else:
+            answer = fits(name)
+        if answer:
+            return _OPPOSITE[answer] if turned else answer
+    return ""
+
+
+def _fits_shell(command: str) -> str:
+    """Whether a command of sudoers is everything (yes), or may be the shell that Ansible calls through sudo (maybe)."""
+    path = command.split()[0] if command.split() else ""
+    if path == "ALL":
+        return "yes"
+    for shell in SHELLS:
+        folder, name = shell.rsplit("/", 1)
+        if path.startswith("^") or fnmatch.fnmatchcase(shell, path) or path == folder + "/":
+            return "maybe"
+    return ""
+
+
+def needs_no_password(policy_texts: Sequence[str], caller: Caller) -> bool:
+    """Whether sudo lets somebody run everything as root without a password, by the statements of policy().
+
+    Of several rules that match, sudo takes the last. What cannot be known here (a rule for some hosts, a netgroup)
+    counts where it takes the right away, and not where it gives it.
+    """
+    known = aliases(policy_texts)
+
+    def fits_caller(word: str) -> str:
+        if word.startswith(("+", "%:")):
+            return "maybe"
+        if word.startswith("%#"):
+            found = word[2:] in caller.gids
+        elif word.startswith("%"):
+            found = word[1:] in caller.groups
+        elif word.startswith("#"):
+            found = word[1:] == caller.uid
+        else:
+            found = word in ("ALL", caller.name)
+        return "yes" if found else ""
+
+    def fits_root(word: str) -> str:
+        return "maybe" if word[:1] in ("%", "+") else "yes" if word in ("ALL", "root", "#0") else ""
+
     answer = False
-    for text in texts:
-        for statement in statements(text):
-            users = grants_everything(statement.text, known)
-            if "ALL" not in users and wanted & set(users):
-                answer = bool(re.search(r"\bNOPASSWD\s*:", statement.text))
+    for text in policy_texts:
+        match = _RULE.match(text)
+        if match is None or _DEFAULTS.match(text) or _ALIAS.match(text):
+            continue
+        user = _verdict(match.group(1).split(","), known, fits_caller)
+        if user in ("", "no"):
+            continue
+        for hosts, runas, free, command in _commands(text[match.end(1) :]):
+            target = "yes" if runas is None else _verdict(runas.split(":")[0].split(","), known, fits_root)
+            what = _verdict([command], known, _fits_shell)
+            if target in ("", "no") or not what:
+                continue
+            host = _verdict(hosts.split(","), known, lambda word: "yes" if word == "ALL" else "maybe")
+            if what in ("no", "maybe not") or not free:
+                answer = False
+            elif what == "yes" and (user, target, host) == ("yes", "yes", "yes"):
+                answer = True
     return answer

@@ -14,7 +14,8 @@ description:
     ALL) that is safe only with them, rule ACC-01. Azure gives the administrator a key and no root password.
   - C(visudo -c) checks each file before it takes effect.
   - The connecting user is not locked out. Where that user had sudo only through these lines, or typed root's
-    password until now, a rule for that user alone is written first. It goes when the image is deprovisioned.
+    password until now, a rule for that user alone is written first, to a file below C(/etc/sudoers.d) or, where a
+    later rule would win over it, to the end of C(/etc/sudoers). It goes when the image is deprovisioned.
 version_added: 0.1.0
 author:
   - The linuxvhd.azure contributors (@linuxvhd)
@@ -90,18 +91,16 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             target = sudoers.MAIN if path == sudoers.VENDOR else path
             changes += edits.plan_file(host, target, sudoers.plan(text, known), 0o440)
     rule_file = ""
+    user = params["keep_user"] or guest.calling_user(host)
     if changes:
-        user = params["keep_user"] or guest.calling_user(host)
-        rule = guest.sudo_rule_change(host, user, paths)
-        if rule:
-            rule_file = rule[0].path
-            changes = rule + changes
+        changes, rule_file = guest.sudo_rule_change(host, user, changes)
     backups: List[str] = []
     if changes and not check_mode:
         for change in changes:
             guest.check_sudoers(host, change.path, change.after or "")
         # A policy that visudo refused before (a file's mode, say) is not ours to mend.
         worked = guest.sudoers_refusal(host) == ""
+        let_in = guest.sudo_lets_in(host, user)
 
         def verify() -> None:
             if sudoers.policy_findings(host):
@@ -109,6 +108,12 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             refusal = guest.sudoers_refusal(host) if worked else ""
             if refusal:
                 raise AzurePrepError("visudo refuses the changed policy, the old one was put back: %s" % refusal)
+            keeps = user in ("", "root") or sudoers.needs_no_password(sudoers.policy(host), guest.caller_of(host, user))
+            if not keeps or (let_in and not guest.sudo_lets_in(host, user)):
+                raise AzurePrepError(
+                    "sudo refuses the user %s under the changed policy, the old one was put back; give that user a"
+                    " rule with NOPASSWD at the end of %s." % (user, sudoers.MAIN)
+                )
 
         backups = edits.apply(host, changes, verify=verify)
     return {

@@ -58,7 +58,7 @@ def test_sudoers(text: str) -> None:
     once = sudoers.plan(text)
     assert not sudoers.findings(once)
     assert sudoers.plan(once) == once
-    sudoers.needs_no_password([text], "azureuser", ["sudo"])
+    sudoers.needs_no_password([statement.text for statement in sudoers.statements(text)], sudoers.Caller("azureuser"))
 
 
 @given(TEXTS)

@@ -238,8 +238,8 @@ def test_sudo_user_with_a_rule_of_their_own_needs_none(make_host) -> None:
 
 def test_sudo_refuses_to_lock_out(make_host) -> None:
     host = make_host({**TREE, "/etc/sudoers": "Defaults targetpw\nALL ALL=(ALL) ALL\n"})
-    with pytest.raises(AzurePrepError, match="lock the user joe out"):
-        sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "joe"}), host, False)
+    with pytest.raises(AzurePrepError, match="lock the user j:oe out"):
+        sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "j:oe"}), host, False)
 
 
 def test_cloud_init_on_debian(make_host) -> None:
