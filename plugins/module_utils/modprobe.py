@@ -14,7 +14,7 @@ Private to the collection: its interface may change in any release.
 
 import re
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -26,6 +26,19 @@ DIRECTORIES = (
     "/usr/lib/modprobe.d",
     "/lib/modprobe.d",
 )
+
+#: Where systemd-sysctl and procps read settings, the strongest first (sysctl.d(5)); /etc/sysctl.conf comes last.
+SYSCTL_DIRECTORIES = (
+    "/etc/sysctl.d",
+    "/run/sysctl.d",
+    "/usr/local/lib/sysctl.d",
+    "/usr/lib/sysctl.d",
+    "/lib/sysctl.d",
+)
+SYSCTL_CONF = "/etc/sysctl.conf"
+
+#: A setting of sysctl.d that ends all loading of modules until the next boot, whatever a later line says.
+_DISABLED = re.compile(r"^\s*-?\s*kernel[./]modules_disabled\s*=\s*(?!0+\s*$)\S")
 
 #: Commands of an install line that load nothing.
 _NOTHING = re.compile(r"^(\S*/)?(true|false|:|echo|logger|exit)(\s|$)")
@@ -142,10 +155,10 @@ def allow(text: str, modules: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def effective_files(host: Host) -> List[str]:
-    """The *.conf files that modprobe reads, in its order, hidden ones left out."""
+def effective_files(host: Host, directories: Sequence[str] = DIRECTORIES) -> List[str]:
+    """The *.conf files that modprobe (or sysctl) reads, in its order, hidden ones left out."""
     chosen: Dict[str, str] = {}
-    for directory in DIRECTORIES:
+    for directory in directories:
         for name in host.listdir(directory):
             if name.endswith(".conf") and name not in chosen:
                 path = directory + "/" + name
@@ -154,10 +167,10 @@ def effective_files(host: Host) -> List[str]:
     return [chosen[name] for name in sorted(chosen)]
 
 
-def hides(host: Host, path: str) -> bool:
+def hides(host: Host, path: str, directories: Sequence[str] = DIRECTORIES) -> bool:
     """Whether a file keeps another of the same name, in a later directory, from being read."""
     folder, _sep, name = path.rpartition("/")
-    later = DIRECTORIES[DIRECTORIES.index(folder) + 1 :] if folder in DIRECTORIES else ()
+    later = directories[directories.index(folder) + 1 :] if folder in directories else ()
     return any(host.exists(other + "/" + name) for other in later)
 
 
@@ -171,3 +184,21 @@ def blocked(host: Host, modules: Iterable[str]) -> List[Block]:
         for directive, line in blocked_lines(host.read(path), wanted):
             found.append(Block(path, directive.module, line.strip()))
     return found
+
+
+def loading_disabled(host: Host) -> List[Block]:
+    """Every effective line of sysctl's files that ends the loading of modules; its module is "*"."""
+    found = []
+    seen = set()
+    for path in effective_files(host, SYSCTL_DIRECTORIES) + [SYSCTL_CONF]:
+        # /etc/sysctl.d/99-sysctl.conf is a link to /etc/sysctl.conf on some systems.
+        if not host.is_file(path) or host.resolve(path) in seen:
+            continue
+        seen.add(host.resolve(path))
+        found += [Block(path, "*", line.strip()) for line in host.read(path).split("\n") if _DISABLED.match(line)]
+    return found
+
+
+def allow_loading(text: str) -> str:
+    """The text of a file of sysctl without the lines that end the loading of modules."""
+    return "\n".join(line for line in text.split("\n") if not _DISABLED.match(line))

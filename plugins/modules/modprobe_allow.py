@@ -13,8 +13,10 @@ description:
   - Takes the C(blacklist) lines, the C(install) lines that load nothing and the C(alias) lines that lead elsewhere
     out of the modprobe configuration for the given modules, rules KERN-06 to KERN-09. Hardening guides switch udf and
     vfat off this way, and then a VM on Azure cannot read its provisioning medium.
-  - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) takes
-    its place.
+  - Takes C(kernel.modules_disabled) out of C(/etc/sysctl.conf) and C(sysctl.d) too. With it no driver loads once
+    the system is up, the medium's among them; the running kernel loads none until it has booted again.
+  - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) or
+    C(/etc/sysctl.d) takes its place.
   - Old files are kept outside C(/etc/modprobe.d), where a search for the module's name would find them.
 version_added: 0.1.0
 author:
@@ -59,7 +61,7 @@ blocked_before:
       description: The file.
       type: str
     module:
-      description: The module, with underscores.
+      description: The module, with underscores; C(*) for a setting that keeps all from loading.
       type: str
     line:
       description: The line as written.
@@ -73,7 +75,7 @@ backup_files:
   sample: [/var/backups/linuxvhd-azure/etc/fstab.20260102T030405Z~]
 """
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -96,6 +98,15 @@ def argument_spec() -> Dict[str, Any]:
     }
 
 
+def _plan(host: Host, path: str, after: str, directories: Sequence[str]) -> List[edits.Change]:
+    """The change that gives a file this text; one of the vendor's is hidden by a file in the first directory."""
+    own = path.startswith(("/etc/", "/run/"))
+    target = path if own else directories[0] + "/" + path.rsplit("/", 1)[1]
+    # A file of which nothing but blanks is left goes; one of the vendor must stay hidden.
+    stays = after.strip() or not own or path == modprobe.SYSCTL_CONF or modprobe.hides(host, path, directories)
+    return edits.plan_file(host, target, after if stays else None)
+
+
 def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     """Let the modules load; see RETURN for the result."""
     profile = profiles.select(host.os_release(), family=params.get("family"))
@@ -108,11 +119,10 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     changes: List[edits.Change] = []
     for path in sorted({block.path for block in blocked}):
         after = modprobe.allow(host.read(path), modules)
-        own = path.startswith(("/etc/", "/run/"))
-        target = path if own else "/etc/modprobe.d/" + path.rsplit("/", 1)[1]
-        # A file of which nothing but blanks is left goes; one of the vendor must stay hidden.
-        stays = after.strip() or not own or modprobe.hides(host, path)
-        changes += edits.plan_file(host, target, after if stays else None)
+        changes += _plan(host, path, after, modprobe.DIRECTORIES)
+    disabled = modprobe.loading_disabled(host) if modules else []
+    for path in sorted({block.path for block in disabled}):
+        changes += _plan(host, path, modprobe.allow_loading(host.read(path)), modprobe.SYSCTL_DIRECTORIES)
     if unwanted:
         text = HEADER + "".join("blacklist %s\n" % name for name in unwanted)
         changes += edits.plan_file(host, BLACKLIST, text)
@@ -120,7 +130,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     if changes and not check_mode:
 
         def verify() -> None:
-            left = modprobe.blocked(host, modules)
+            left = modprobe.blocked(host, modules) + (modprobe.loading_disabled(host) if modules else [])
             if left:
                 raise AzurePrepError("%s still keeps %s from loading." % (left[0].path, left[0].module))
 
@@ -128,7 +138,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     return {
         "changed": bool(changes),
         "diff": edits.diffs(changes),
-        "blocked_before": [block._asdict() for block in blocked],
+        "blocked_before": [block._asdict() for block in blocked + disabled],
         "backup_files": backups,
     }
 

@@ -8,7 +8,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import re
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import modprobe
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
@@ -43,9 +43,6 @@ HYPERV_ALL = HYPERV + (
 
 #: Kernel arguments that keep a module from loading, with a comma-separated list of names.
 _BAN_ARGUMENTS = ("module_blacklist=", "modprobe.blacklist=", "rd.driver.blacklist=")
-
-#: Where systemd-sysctl and procps read settings, the strongest first (sysctl.d(5)).
-_SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 
 #: Older kernels that vendors maintain themselves, with their own backports.
 _VENDORS = ("redhat", "suse", "ubuntu", "debian")
@@ -104,13 +101,9 @@ def loading_disabled(context: Context) -> List[str]:
     """Evidence that the kernel will load no module at all: kernel.modules_disabled, which cannot be taken back."""
     if context.live and (context.text("/proc/sys/kernel/modules_disabled") or "0").strip() == "1":
         return ["/proc/sys/kernel/modules_disabled: 1"]
-    chosen: Dict[str, str] = {}
-    for folder in _SYSCTL_FOLDERS:
-        for name in context.listdir(folder):
-            if name.endswith(".conf"):
-                chosen.setdefault(name, folder + "/" + name)
     last: Optional[Line] = None
-    for path in [chosen[name] for name in sorted(chosen)] + ["/etc/sysctl.conf"]:
+    files = modprobe.effective_files(context.host, modprobe.SYSCTL_DIRECTORIES)
+    for path in files + [modprobe.SYSCTL_CONF]:
         for line in context.lines(path):
             if re.match(r"-?kernel[./]modules_disabled\s*=", line.text):
                 last = line

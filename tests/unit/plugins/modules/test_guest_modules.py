@@ -222,6 +222,35 @@ def test_modprobe_leaves_no_trace_of_the_name(make_host) -> None:
     assert "blacklist floppy" in host.read("/etc/modprobe.d/azure-blacklist.conf")
 
 
+def test_modules_disabled_is_taken_out_of_every_file_of_sysctl(make_host) -> None:
+    host = make_host(
+        {
+            "/etc/os-release": DEBIAN,
+            "/etc/sysctl.conf": "# end\nkernel.modules_disabled=1\nvm.swappiness = 1\n",
+            "/etc/sysctl.d/99-sysctl.conf": "-> ../sysctl.conf",
+            "/etc/sysctl.d/10-hard.conf": "kernel/modules_disabled = 1\n",
+            "/etc/sysctl.d/20-off.conf": "# kernel.modules_disabled = 1\nkernel.modules_disabled = 0\n",
+            "/usr/lib/sysctl.d/50-vendor.conf": "-kernel.modules_disabled = 1\nkernel.sysrq = 16\n",
+            "/usr/lib/sysctl.d/10-hard.conf": "kernel.modules_disabled = 1\n",
+        }
+    )
+    params = params_of(modprobe_allow, {"blacklist": []})
+    planned = modprobe_allow.run(params, host, True)
+    result = modprobe_allow.run(params, host, False)
+    assert planned["diff"] == result["diff"]
+    assert {(block["path"], block["module"]) for block in result["blocked_before"]} == {
+        ("/etc/sysctl.d/10-hard.conf", "*"),
+        ("/usr/lib/sysctl.d/50-vendor.conf", "*"),
+        ("/etc/sysctl.d/99-sysctl.conf", "*"),
+    }
+    assert host.read("/etc/sysctl.conf") == "# end\nvm.swappiness = 1\n"
+    assert host.readlink("/etc/sysctl.d/99-sysctl.conf") == "../sysctl.conf"
+    assert host.read("/etc/sysctl.d/10-hard.conf") == ""
+    assert host.read("/etc/sysctl.d/50-vendor.conf") == "kernel.sysrq = 16\n"
+    assert host.read("/etc/sysctl.d/20-off.conf").endswith("= 0\n")
+    assert not modprobe_allow.run(params, host, False)["changed"]
+
+
 def test_sudo_rule_for_the_connecting_user_comes_first(make_host) -> None:
     host = make_host(TREE)
     result = sudoers_targetpw.run(params_of(sudoers_targetpw, {"keep_user": "joe"}), host, False)
