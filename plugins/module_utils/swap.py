@@ -10,7 +10,7 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Any, Dict, List, NamedTuple, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, edits, fstab, guest, units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, crypttab, edits, fstab, guest, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 FSTAB = "/etc/fstab"
@@ -225,6 +225,8 @@ def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan
     fstab_plan = fstab.plan(text, lambda source: None, drop_swap=True, keep_zram=keep_zram)
     dropped = [entry.source for entry in fstab.parse("\n".join(fstab_plan.dropped)).entries]
     changes = edits.plan_file(host, FSTAB, fstab_plan.after) if dropped else []
+    encrypted = crypttab.swap_changes(host, dropped)
+    changes += encrypted
     # Links first: a backup copies what a link points to.
     for pattern in ("wants", "requires"):
         for path in host.glob("/etc/systemd/system/*.%s/*.swap" % pattern):
@@ -259,7 +261,7 @@ def plan(host: Host, keep_zram: bool = False, delete_files: bool = True) -> Plan
         changes=changes + resume,
         delete=delete,
         disable=disable,
-        initramfs_stale=bool(resume) or (bool(disks) and host.which("dracut") is not None),
+        initramfs_stale=bool(resume) or (bool(disks or encrypted) and host.which("dracut") is not None),
     )
 
 

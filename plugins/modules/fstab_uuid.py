@@ -8,10 +8,12 @@
 DOCUMENTATION = r"""
 ---
 module: fstab_uuid
-short_description: Name every file system in fstab by UUID
+short_description: Name every file system by UUID
 description:
   - Replaces kernel names (C(/dev/sda1)), labels and C(/dev/disk/by-id) links in C(/etc/fstab) by C(UUID=), rule
     DISK-12.
+  - Does the same in C(/etc/crypttab) where the device has a UUID, and takes filters out of C(/etc/lvm/lvm.conf) and
+    C(/etc/lvm/lvmlocal.conf) that would hide the disk from LVM once it has another name.
   - LVM volumes, UUIDs, PARTUUIDs, network file systems and removable media stay as they are; so do comments and
     blanks.
   - On the running system a name that is not there any more (the disk had another one when the file was written) is
@@ -44,6 +46,24 @@ unknown:
   type: list
   elements: str
   sample: [/dev/sdz1]
+lvm_filters:
+  description: The filters that would have hidden the disk from LVM.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+    line:
+      description: The setting.
+      type: str
+  sample: [{"path": "/etc/lvm/lvm.conf", "line": "filter = a|^/dev/vda| r|.*|"}]
+initramfs_stale:
+  description: Whether a file was changed that lies in the initramfs too, which must be rebuilt then.
+  returned: success
+  type: bool
+  sample: false
 backup_files:
   description: Copies of the old files.
   returned: success
@@ -56,7 +76,7 @@ from typing import Any, Dict, List, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, fstab, guest
+from ansible_collections.linuxvhd.azure.plugins.module_utils import crypttab, edits, fstab, guest, lvm
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
@@ -82,18 +102,39 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
         targets = {entry.source: entry.target for entry in fstab.parse(text).entries if not fstab.is_swap(entry)}
         plan = fstab.plan(text, lambda source: find(source) or _mounted(host, targets.get(source, "")), drop_swap=False)
     changes = edits.plan_file(host, PATH, plan.after) if plan.replaced else []
-    backups: List[str] = []
     if changes:
         guest.check_fstab(host, text, plan.after, write=not check_mode)
-    if changes and not check_mode:
-        backups = edits.apply(host, changes, verify=lambda: guest.expect_text(host, PATH, plan.after))
+    encrypted = edits.read_optional(host, crypttab.PATH) or ""
+    crypt = crypttab.plan(encrypted, lambda source: None)
+    if crypt.unknown:
+        crypt = crypttab.plan(encrypted, guest.uuid_lookup(host))
+    copied = edits.plan_file(host, crypttab.PATH, crypt.after) if crypt.replaced else []
+    filters = lvm.hiding(host)
+    filters = filters if filters and lvm.in_use(host) else {}
+    for path in filters:
+        copied += edits.plan_file(host, path, lvm.plan(host.read(path)))
+    backups: List[str] = []
+    if (changes or copied) and not check_mode:
+
+        def verify() -> None:
+            for change in changes + copied:
+                guest.expect_text(host, change.path, change.after or "")
+
+        backups = edits.apply(host, changes + copied, verify=verify)
         guest.daemon_reload(host)
+    unknown = [(PATH, name) for name in plan.unknown] + [(crypttab.PATH, name) for name in crypt.unknown]
     return {
-        "changed": bool(changes),
-        "diff": edits.diffs(changes),
-        "replaced": plan.replaced,
-        "unknown": plan.unknown,
-        "warnings": ["%s: no UUID was found for %s; it stays as it is." % (PATH, name) for name in plan.unknown]
+        "changed": bool(changes or copied),
+        "diff": edits.diffs(changes + copied),
+        "replaced": {**plan.replaced, **crypt.replaced},
+        "unknown": plan.unknown + crypt.unknown,
+        "lvm_filters": [
+            {"path": path, "line": "%s = %s" % (item.name, " ".join(item.patterns))}
+            for path, items in filters.items()
+            for item in items
+        ],
+        "initramfs_stale": bool(copied),
+        "warnings": ["%s: no UUID was found for %s; it stays as it is." % item for item in unknown]
         + guest.missing_at_boot(host, plan.after),
         "backup_files": backups,
     }

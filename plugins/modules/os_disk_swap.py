@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: os_disk_swap
 short_description: Take swap off the operating system disk
 description:
-  - Switches swap off, removes the swap lines of C(/etc/fstab) and swap units, deletes swap files, and keeps
-    zram swap from coming back, rules DISK-09 and CINIT-07.
+  - Switches swap off, removes the swap lines of C(/etc/fstab) and C(/etc/crypttab) and swap units, deletes swap
+    files, and keeps zram swap from coming back, rules DISK-09 and CINIT-07.
   - Switches off the services that make swap files (dphys-swapfile, swapspace), takes swapon out of C(/etc/rc.local),
     and keeps cloud-init from making a swap file at first boot (rule SWAP-01). A line of C(/etc/rc.local) on which other
     lines depend stays, and the audit shows it.

@@ -12,7 +12,7 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import List
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, fstab, swap
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, fstab, lvm, swap
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
     UNIT_FOLDERS,
@@ -39,6 +39,9 @@ _REMOVABLE = ("iso9660", "udf", "udf,iso9660", "auto", "swap")
 
 #: How /etc/fstab and root= name a logical volume.
 _LOGICAL_VOLUME = re.compile(r"/dev/(mapper/|dm-\d|(?!disk/|md/|block/|cciss/)[^/]+/[^/]+$)")
+
+#: Names that udev makes of what a hypervisor says of its disk.
+_HYPERVISORS = ("/dev/disk/by-id/", "/dev/disk/by-path/")
 
 #: Tags by which /etc/fstab can name a file system (fstab(5)).
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
@@ -209,15 +212,21 @@ def first_partition(context: Context) -> Outcome:
 
 @CHECKS("DISK-12")
 def fstab_names(context: Context) -> Outcome:
-    """Every line of /etc/fstab: no kernel device name, no name of this hypervisor's disk, no UUID that is not there."""
+    """Every line of /etc/fstab: no kernel device name, no name of this hypervisor's disk, no UUID that is not there.
+
+    The same of mount units and /etc/crypttab; where LVM is used, no filter of lvm.conf that hides such a disk.
+    """
     text = context.text(FSTAB)
-    if text is None:
+    hidden = lvm.in_force(context.host)
+    hidden = hidden if hidden and lvm.in_use(context.host) else []
+    if text is None and not hidden:
         return ok("there is no %s" % FSTAB)
+    text = text or ""
     parsed = fstab.parse(text)
     wrong = []
     for entry in parsed.entries:
         line = quote(FSTAB, entry.index + 1, parsed.lines[entry.index])
-        if fstab.is_volatile(entry.source) or entry.source.startswith(("/dev/disk/by-id/", "/dev/disk/by-path/")):
+        if fstab.is_volatile(entry.source) or entry.source.startswith(_HYPERVISORS):
             wrong.append(line)
         elif (
             context.live
@@ -240,8 +249,11 @@ def fstab_names(context: Context) -> Outcome:
         if volatile and context.unit_state(path.rsplit("/", 1)[1]) == "enabled":
             wrong.append(what[-1].evidence)
     for item in context.lines("/etc/crypttab"):
-        if len(item.text.split()) > 1 and fstab.is_volatile(item.text.split()[1]):
+        source = (item.text.split() + ["", ""])[1]
+        if fstab.is_volatile(source) or source.startswith(_HYPERVISORS):
             wrong.append(item.evidence)
+    for path, setting in hidden:
+        wrong.append(quote(path, setting.line + 1, "%s = %s" % (setting.name, " ".join(setting.patterns))))
     wrong += _findmnt(context, parsed) if not wrong else []
     return bad(join(wrong)) if wrong else ok("%s: %d entries, all by a lasting name" % (FSTAB, len(parsed.entries)))
 
@@ -279,7 +291,7 @@ def root_argument(context: Context) -> Outcome:
             if argument.startswith("root="):
                 value = argument[5:]
                 seen.append(value)
-                if fstab.is_volatile(value) or value.startswith(("/dev/disk/by-id/", "/dev/disk/by-path/")):
+                if fstab.is_volatile(value) or value.startswith(_HYPERVISORS):
                     wrong.append("%s: %s" % (name, argument))
     if wrong:
         return bad(join(wrong))
