@@ -30,7 +30,7 @@ FAMILIES = {
     ),
     "debian": ("Debian", "testing, sid and derivatives: the newest, or the release whose code name they carry"),
     "ubuntu": ("Ubuntu", "interim releases: the LTS before; derivatives by UBUNTU_CODENAME"),
-    "suse": ("SLES, openSUSE Leap", "Tumbleweed: the newest"),
+    "suse": ("SLES, openSUSE Leap", "Tumbleweed: the newest; Leap 42, SLED, SLE Micro: what they are built from"),
     "generic": (
         "",
         "anything else with systemd and a known boot loader: family-neutral rules; packages and repositories are left"

@@ -65,6 +65,31 @@ DEBIAN_CODENAMES: Dict[str, Tuple[int, ...]] = {
     "trixie": (13,),
 }
 
+
+class Base(NamedTuple):
+    """One row: systems of these IDs and versions (since <= version < before) are built from `version` of the family."""
+
+    ids: Tuple[str, ...]
+    since: Tuple[int, ...]
+    before: Tuple[int, ...]
+    version: Tuple[int, ...]
+    source: str
+
+
+_MICRO = ("sle-micro", "sle-micro-rancher", "suse-microos", "opensuse-leap-micro")
+_MICRO6 = ("sl-micro", "opensuse-leap-micro")
+_MICRO5 = "SUSE Linux Enterprise Micro 5.x: kernel-default of SUSE Linux Enterprise 15 (150300, 150400, 150500)"
+
+#: Releases that count by numbers of their own.
+BASES: Tuple[Base, ...] = (
+    Base(("opensuse", "opensuse-leap"), (42,), (43,), (12,), "openSUSE Leap 42: built from SUSE Linux Enterprise 12"),
+    Base(_MICRO, (5,), (5, 1), (15, 2), _MICRO5),
+    Base(_MICRO, (5, 1), (5, 3), (15, 3), _MICRO5),
+    Base(_MICRO, (5, 3), (5, 5), (15, 4), _MICRO5),
+    Base(_MICRO, (5, 5), (6,), (15, 5), _MICRO5),
+    Base(_MICRO6, (6,), (7,), (16,), "SUSE Linux Micro 6: built from the framework (SLFO) of SUSE Linux Enterprise 16"),
+)
+
 #: Drivers without which a VM on Hyper-V finds neither its disk nor its network (KERN-01, INIT-01).
 INITRD_REQUIRED = ("hv_vmbus", "hv_storvsc", "hv_netvsc")
 
@@ -326,6 +351,13 @@ def _version(release: OsRelease, family: str) -> Tuple[Tuple[int, ...], str]:
     if not known:
         return release.version, ""
     name = release.pretty_name or release.id or "this system"
+    for base in BASES:
+        if release.id in base.ids and base.version[:1] in known and base.since <= release.version < base.before:
+            return base.version, "%s is not among the known releases; the values of %s %s are used." % (
+                name,
+                family,
+                ".".join(str(part) for part in base.version),
+            )
     own = FAMILIES.get(release.id) == family and release.id not in ("fedora", "opensuse-tumbleweed")
     if own and release.version:
         version = release.version
@@ -349,10 +381,11 @@ def _version(release: OsRelease, family: str) -> Tuple[Tuple[int, ...], str]:
     elif family == "debian":
         codename = release.fields.get("DEBIAN_CODENAME", "") or release.fields.get("VERSION_CODENAME", "")
         table = DEBIAN_CODENAMES
-    elif family == "redhat" and release.id != "fedora" and release.version[:1] in known:
-        # A rebuild that the table does not name keeps the version numbers of what it rebuilds.
-        return release.version, "%s is not among the known rebuilds; the values of redhat %d are used." % (
+    elif family in _RPM and not release.id.startswith(("fedora", "opensuse-")) and release.version[:1] in known:
+        # A rebuild (or SLED) that the table does not name keeps the version numbers of what it rebuilds.
+        return release.version, "%s is not among the known rebuilds; the values of %s %d are used." % (
             name,
+            family,
             release.version[0],
         )
     near = table.get(codename, known[-1])
