@@ -103,6 +103,22 @@ def effective(directives: Sequence[Directive], keyword: str) -> Optional[str]:
     return None
 
 
+def fixed_addresses(directives: Sequence[Directive]) -> List[str]:
+    """The addresses on which alone sshd listens, where one of them is this machine's own; empty where it is any."""
+    found = []
+    for directive in directives:
+        if directive.keyword != "listenaddress" or not directive.value.split():
+            continue
+        word = directive.value.split()[0].lower()
+        match = re.match(r"^\[([^\]]*)\](:\d+)?$|^([^:]*)(:\w+)?$", word)
+        address = word if match is None else (match.group(1) or match.group(3) or "")
+        if address in ("0.0.0.0", "::", "*", "any"):
+            return []
+        found.append(address)
+    local = [address for address in found if re.match(r"^(localhost|127\.|::1$)", address)]
+    return found if len(local) < len(found) else []
+
+
 def set_in_text(text: str, keyword: str, value: str, insert: bool) -> str:
     """Give every global line of `keyword` the value; with insert, write one before the first Match if none is there.
 

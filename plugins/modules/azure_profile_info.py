@@ -423,7 +423,7 @@ def other_clocks(host: Host) -> List[str]:
 
 
 def login_limits(host: Host) -> List[str]:
-    """A sentence where sshd lets in nobody but users whom Azure does not know."""
+    """A sentence where sshd lets in nobody but users whom Azure does not know, or listens where nobody calls."""
     directives = sshd_config.flatten_host(host)
     found = []
     for keyword, shown in (("allowusers", "AllowUsers"), ("allowgroups", "AllowGroups")):
@@ -433,6 +433,12 @@ def login_limits(host: Host) -> List[str]:
                 "sshd lets in %s %s only. The user that Azure makes can log in only if that list names it: add it, or "
                 "take the line out before the capture." % (shown, value)
             )
+    addresses = sshd_config.fixed_addresses(directives)
+    if addresses:
+        found.append(
+            "sshd listens on %s only. A VM on Azure has another address, and nobody could log in: take ListenAddress "
+            "out before the capture." % ", ".join(addresses)
+        )
     return found
 
 

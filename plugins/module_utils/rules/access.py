@@ -29,6 +29,9 @@ CHECKS = Table()
 #: What Azure's certification accepts, in seconds (certification FAQ; 180 is advised).
 ALIVE_LOW, ALIVE_HIGH = 30, 235
 
+#: Ubuntu: makes the socket listen where sshd_config says.
+_SOCKET_GENERATOR = "/usr/lib/systemd/system-generators/sshd-socket-generator"
+
 #: cloud-init's forced command for root: it lets nobody in (LISA tolerates it too).
 _FORCED = re.compile(
     r'command="echo \'Please login as the user \\?"?[^"\'\\]*\\?"? rather than the user \\?"?root\\?"?\.\';'
@@ -38,7 +41,7 @@ _FORCED = re.compile(
 
 @CHECKS("SSH-01")
 def ssh_enabled(context: Context) -> Outcome:
-    """The program sshd, and an enabled unit: sshd.service, ssh.service or ssh.socket."""
+    """The program sshd, and an enabled unit: sshd.service, ssh.service or ssh.socket; no ListenAddress of this VM's."""
     if not context.has_command("sshd"):
         return bad("sshd is not installed")
     units = list(context.profile.units.get("ssh", ())) + ["sshd.service", "ssh.service", "ssh.socket", "sshd.socket"]
@@ -55,6 +58,13 @@ def ssh_enabled(context: Context) -> Outcome:
         if context.exists(path):
             return bad("%s keeps everybody out" % path)
     refusal = sshd_refuses(context)
+    directives = sshd_config.flatten_host(context.host)
+    if enabled.endswith(".socket") and not context.exists(_SOCKET_GENERATOR):
+        # The socket's own address counts then.
+        directives = []
+    if not refusal and sshd_config.fixed_addresses(directives):
+        lines = [line for line in directives if line.keyword == "listenaddress"]
+        return bad(join([quote(line.path, line.index + 1, "ListenAddress " + line.value) for line in lines]))
     return bad(refusal) if refusal else ok("%s is enabled" % enabled)
 
 

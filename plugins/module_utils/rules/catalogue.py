@@ -800,7 +800,7 @@ _rule(
     "SSH-01",
     REQUIRED,
     "The SSH server is installed and starts at boot",
-    "prepare-azure.yml installs and enables it.",
+    "prepare-azure.yml installs and enables it; a ListenAddress of this machine's is yours to take out.",
     "GEN RHEL UBU DEB SUSE",
 )
 _rule(

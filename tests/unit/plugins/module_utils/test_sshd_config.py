@@ -68,3 +68,23 @@ def test_a_loop_of_includes_is_a_sentence(make_host) -> None:
 
 def test_what_sshd_says() -> None:
     assert sshd_config.parse_effective("port 22\nclientaliveinterval 180\n")["clientaliveinterval"] == "180"
+
+
+@pytest.mark.parametrize(
+    ("lines", "fixed"),
+    [
+        (["10.0.0.5"], ["10.0.0.5"]),
+        (["10.0.0.5:22", "127.0.0.1"], ["10.0.0.5", "127.0.0.1"]),
+        (["[fd00::5]:22"], ["fd00::5"]),
+        (["fd00::5"], ["fd00::5"]),
+        (["vm1.example.org rdomain a"], ["vm1.example.org"]),
+        (["10.0.0.5", "0.0.0.0:22"], []),
+        (["::"], []),
+        (["[::]:22"], []),
+        (["localhost"], []),
+        ([], []),
+    ],
+)
+def test_addresses_of_this_machine_alone(lines: list[str], fixed: list[str]) -> None:
+    text = "".join("ListenAddress %s\n" % line for line in lines) + "#ListenAddress 192.0.2.1\n"
+    assert sshd_config.fixed_addresses(sshd_config.parse(text)) == fixed

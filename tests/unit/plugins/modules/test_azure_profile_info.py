@@ -282,7 +282,7 @@ def test_what_stands_beside_and_in_the_way(make_host) -> None:
     enabled = "[Install]\nWantedBy=multi-user.target\n"
     host = make_host(
         {
-            "/etc/ssh/sshd_config": "Match User x\n AllowUsers x\nMatch all\nAllowGroups ops\n",
+            "/etc/ssh/sshd_config": "ListenAddress 10.0.0.5\nMatch User x\n AllowUsers x\nMatch all\nAllowGroups ops\n",
             "/usr/lib/systemd/system/ntpsec.service": enabled,
             "/etc/systemd/system/multi-user.target.wants/ntpsec.service": "-> /usr/lib/systemd/system/ntpsec.service",
             "/usr/lib/systemd/system/openntpd.service": enabled,
@@ -294,6 +294,7 @@ def test_what_stands_beside_and_in_the_way(make_host) -> None:
     assert found["other_clocks"] == ["ntpsec.service"] and found["rtc_local"] is True
     assert found["cmdline_extra_remove"] == ["ds=nocloud;s=http://192.0.2.1/"]
     assert [sentence for sentence in found["warnings"] if "AllowGroups ops" in sentence]
+    assert [sentence for sentence in found["warnings"] if "listens on 10.0.0.5 only" in sentence]
     assert not [sentence for sentence in found["warnings"] if "AllowUsers" in sentence]
 
 

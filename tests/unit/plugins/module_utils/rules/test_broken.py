@@ -151,6 +151,7 @@ BROKEN: list[Case] = [
     case("NET-14", "debian", {"/etc/iptables/rules.v4": "*filter\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -d 169.254.0.0/16 -j DROP\n"}),
     case("NET-14", "debian", {**trees.unit("nftables.service"), "/etc/nftables.conf": 'include "/etc/nftables.d/*.nft"\n', "/etc/nftables.d/a.nft": "table inet f { chain o { type filter hook output priority 0; policy drop; } }\n"}),
     # -- ssh, accounts
+    case("SSH-01", "debian", {"/etc/ssh/sshd_config.d/10-ip.conf": "ListenAddress 10.0.0.5\n"}),
     case("SSH-01", "debian", {"/etc/systemd/system/multi-user.target.wants/ssh.service": None, "/etc/systemd/system/ssh.service": "-> /dev/null", **trees.unit("ssh.socket", "sockets.target")}),
     case("SSH-01", "debian", {"/etc/ssh/sshd_not_to_be_run": ""}),
     case("SSH-01", "debian", {"/etc/nologin": "maintenance\n"}),
@@ -248,6 +249,7 @@ RIGHT: list[Case] = [
     case("KERN-06", "debian", {"/usr/lib/modprobe.d/a.conf": "install udf /bin/true\n", "/etc/modprobe.d/a.conf": "-> /dev/null"}),
     case("DISK-12", "debian", {"/etc/lvm/lvm.conf": 'devices {\n filter = [ "a|/dev/vda|", "r|.*|" ]\n}\n'}),
     case("DISK-12", "debian", {"/etc/lvm/backup/vg": "x", "/etc/lvm/lvm.conf": 'devices {\n # filter = [ "r|.*|" ]\n filter = [ "a|.*|" ]\n}\n'}),
+    case("SSH-01", "debian", {"/etc/ssh/sshd_config.d/10-ip.conf": "ListenAddress 10.0.0.5\nListenAddress [::]:22\n"}),
     case("KERN-06", "debian", {"/etc/sysctl.d/99.conf": "#kernel.modules_disabled = 1\nkernel.modules_disabled = 0\n"}),
     case("KERN-09", "ubuntu", {"/usr/lib/modprobe.d/blacklist_linux.conf": "blacklist hyperv_fb\nblacklist hyperv_drm\n", "/etc/modprobe.d/o.conf": "options hv_netvsc ring_size=256\n"}),
     case("BOOT-10", "debian", {"/etc/default/grub.d/a.cfg": 'GRUB_TERMINAL="$GRUB_TERMINAL"\nGRUB_SERIAL_COMMAND+=" --unit=0"\n'}),
