@@ -16,6 +16,9 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 #: The second is read after the first, and its settings win.
 FILES = ("/etc/lvm/lvm.conf", "/etc/lvm/lvmlocal.conf")
 
+#: Names the disks of the machine; without it LVM looks at all of them.
+DEVICES = "/etc/lvm/devices/system.devices"
+
 MARK = "# Not on Azure: "
 
 _STRING = r'"(?:\\.|[^"\\])*"'

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cloudinit_conf, crypttab, edits, fstab, guest, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import due
 
 FSTAB = "/etc/fstab"
 INITRAMFS_TOOLS = "/etc/initramfs-tools"
@@ -300,7 +301,8 @@ def apply(host: Host, plan_: Plan) -> List[str]:
         for path in plan_.delete:
             host.remove(path)
 
-    backups = edits.apply(host, plan_.changes, verify=finish)
+    note = due.note(host) if plan_.initramfs_stale else []
+    backups = edits.apply(host, note + plan_.changes, verify=finish)
     if plan_.changes:
         guest.daemon_reload(host)
     return backups

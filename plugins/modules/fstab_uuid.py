@@ -13,7 +13,8 @@ description:
   - Replaces kernel names (C(/dev/sda1)), labels and C(/dev/disk/by-id) links in C(/etc/fstab) by C(UUID=), rule
     DISK-12.
   - Does the same in C(/etc/crypttab) where the device has a UUID, and takes filters out of C(/etc/lvm/lvm.conf) and
-    C(/etc/lvm/lvmlocal.conf) that would hide the disk from LVM once it has another name.
+    C(/etc/lvm/lvmlocal.conf) that would hide the disk from LVM once it has another name. LVM's devices file, which
+    names the disks of this machine, is removed; without it LVM looks at all of them.
   - LVM volumes, UUIDs, PARTUUIDs, network file systems and removable media stay as they are; so do comments and
     blanks.
   - On the running system a name that is not there any more (the disk had another one when the file was written) is
@@ -78,6 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import crypttab, edits, fstab, guest, lvm
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import due
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 PATH = "/etc/fstab"
@@ -113,6 +115,7 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     filters = filters if filters and lvm.in_use(host) else {}
     for path in filters:
         copied += edits.plan_file(host, path, lvm.plan(host.read(path)))
+    copied += edits.plan_file(host, lvm.DEVICES, None)
     backups: List[str] = []
     if (changes or copied) and not check_mode:
 
@@ -120,7 +123,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             for change in changes + copied:
                 guest.expect_text(host, change.path, change.after or "")
 
-        backups = edits.apply(host, changes + copied, verify=verify)
+        note = due.note(host) if copied else []
+        backups = edits.apply(host, note + changes + copied, verify=verify)
         guest.daemon_reload(host)
     unknown = [(PATH, name) for name in plan.unknown] + [(crypttab.PATH, name) for name in crypt.unknown]
     return {

@@ -47,6 +47,8 @@ options:
   rebuild:
     description:
       - With V(auto) only images that lack a driver are made anew, with V(always) all of them at every run.
+      - With V(auto) all are made anew as well where another module of this collection has changed a file that they hold
+        a copy of, and no run has made them since.
       - With V(never) only the configuration is changed, and what an image lacks is told as a warning.
     type: str
     choices: [auto, always, never]
@@ -161,6 +163,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.linuxvhd.azure.plugins.module_utils import profiles
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import due
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import images as initramfs
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
@@ -187,14 +190,19 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
     for name in list(drivers or []) + list(kernels):
         if not name or not all(char.isalnum() or char in "-_.+~" for char in name):
             raise AzurePrepError('"%s" is no name of a driver or a kernel; give one name per list element.' % name)
+    rebuild = params.get("rebuild") or "auto"
+    if rebuild == "auto" and due.is_due(host):
+        rebuild = "always"
     request = initramfs.Request(
         tuple(profile.initrd_required if drivers is None else drivers),
         tuple(profile.initrd_wanted if drivers is None else ()) + DISK_DRIVERS,
         tuple([kernels] if isinstance(kernels, str) else kernels),
-        params.get("rebuild") or "auto",
+        rebuild,
         bool(params.get("backup", True)),
     )
     outcome = initramfs.prepare(host, request, check_mode)
+    if rebuild == "always" and request.kernels == ("all",) and not check_mode:
+        due.clear(host)
     result: Dict[str, Any] = {
         "changed": outcome.changed,
         "generator": outcome.generator,

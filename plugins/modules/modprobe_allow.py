@@ -17,6 +17,7 @@ description:
     the system is up, the medium's among them; the running kernel loads none until it has booted again.
   - A file of the vendor below C(/usr/lib) is left alone; a file of the same name in C(/etc/modprobe.d) or
     C(/etc/sysctl.d) takes its place.
+  - Leaves a note that the initramfs holds an old copy; the next run of M(linuxvhd.azure.initrd_hyperv) makes it anew.
   - Old files are kept outside C(/etc/modprobe.d), where a search for the module's name would find them.
 version_added: 0.1.0
 author:
@@ -82,6 +83,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.linuxvhd.azure.plugins.module_utils import edits, modprobe, profiles
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import due
 from ansible_collections.linuxvhd.azure.plugins.module_utils.main import finish
 
 BLACKLIST = "/etc/modprobe.d/azure-blacklist.conf"
@@ -134,7 +136,8 @@ def run(params: Dict[str, Any], host: Host, check_mode: bool) -> Dict[str, Any]:
             if left:
                 raise AzurePrepError("%s still keeps %s from loading." % (left[0].path, left[0].module))
 
-        backups = edits.apply(host, changes, verify=verify)
+        note = due.note(host) if blocked or disabled else []
+        backups = edits.apply(host, note + changes, verify=verify)
     return {
         "changed": bool(changes),
         "diff": edits.diffs(changes),

@@ -14,7 +14,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import common
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import images as initramfs
-from ansible_collections.linuxvhd.azure.plugins.modules import initrd_hyperv
+from ansible_collections.linuxvhd.azure.plugins.modules import fstab_uuid, initrd_hyperv, modprobe_allow, os_disk_swap
 
 HV = ["hv_vmbus", "hv_storvsc", "hv_netvsc"]
 ALL = [*HV, "ext4", "virtio_blk", "nvme"]
@@ -72,6 +72,35 @@ def test_missing_drivers_are_put_in_and_the_second_run_makes_nothing(tmp_path: P
     assert host.read_bytes(backup) == before[path[1:]]
     again = initrd_hyperv.run({}, host, False)
     assert not again["changed"] and len(host.ran) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "text"),
+    [
+        (modprobe_allow, "/etc/modprobe.d/cis.conf", "blacklist hv_netvsc\n"),
+        (modprobe_allow, "/etc/sysctl.d/cis.conf", "kernel.modules_disabled = 1\n"),
+        (fstab_uuid, "/etc/lvm/devices/system.devices", "VERSION=1.1.1\n"),
+        (os_disk_swap, "/etc/initramfs-tools/conf.d/resume", "RESUME=UUID=2\n"),
+    ],
+)
+def test_a_rebuild_that_an_interrupted_run_owes_is_made_up_for(
+    tmp_path: Path, module: Any, path: str, text: str
+) -> None:
+    host = make(tmp_path, "initramfs-tools", {NEW: HV, OLD: HV})
+    params = {name: option.get("default") for name, option in module.argument_spec().items()}
+    initrd_hyperv.run({}, host, False)
+    made = len(host.ran)
+    host.write(path, text)
+    module.run(params, host, True)
+    assert not initrd_hyperv.run({}, host, True)["changed"]
+    module.run(params, host, False)
+    # Here the run ended: the next finds nothing to change but the images.
+    assert not module.run(params, host, False)["changed"]
+    assert all(kernel["rebuilt"] for kernel in initrd_hyperv.run({}, host, True)["kernels"])
+    initrd_hyperv.run({"kernels": [NEW]}, host, False)
+    done = initrd_hyperv.run({}, host, False)
+    assert all(kernel["rebuilt"] for kernel in done["kernels"]) and len(host.ran) == made + 3
+    assert not initrd_hyperv.run({}, host, False)["changed"] and not host.exists("/var/lib/linuxvhd-azure")
 
 
 def test_a_built_in_driver_counts_as_present(tmp_path: Path) -> None:
