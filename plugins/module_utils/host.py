@@ -218,6 +218,10 @@ class Host:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def device(self, real: str) -> int:
+        """The number of the file system that holds a real location (as path() gives it)."""
+        return os.lstat(real).st_dev
+
     def listdir(self, path: str) -> List[str]:
         """Sorted names in a directory; empty where there is none."""
         try:

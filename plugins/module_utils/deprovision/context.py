@@ -13,9 +13,9 @@ import pwd
 import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import filesystems, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, places, texts
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import items, texts
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
@@ -62,7 +62,7 @@ class Context:
         #: The same of a session that came back after a lost link, which nobody knew at the beginning.
         self.protected_later: Callable[[], List[str]] = list
         self.warnings: List[str] = []
-        self.mounts = places.mounts()
+        self.mounts = filesystems.mounts()
         self._mounted = {mount.point for mount in self.mounts}
         self.state = read_state(host)
         self.all_accounts = acc.parse_passwd(host.read("/etc/passwd", ""))
@@ -94,6 +94,10 @@ class Context:
         """Note something for the caller, once."""
         if sentence not in self.warnings:
             self.warnings.append(sentence)
+
+    def remote(self, path: str) -> str:
+        """The type of the network file system that a path leads to; empty where to none. Nothing on it is touched."""
+        return filesystems.leads_to_remote(self.host, path, self.mounts)
 
     def is_mounted(self, path: str) -> bool:
         """Whether a file system of its own is mounted right at a path."""
@@ -185,14 +189,22 @@ class Context:
         return self.accounts + self.connected
 
     def homes(self) -> List[str]:
-        """Home directories that exist, of all accounts, and those in /home that belong to nobody."""
+        """Home directories that exist, of all accounts, and those in /home that belong to nobody.
+
+        None that lies on a network file system, which is not on the disk; even to ask whether it exists may take for
+        ever, where its server is gone.
+        """
         found: List[str] = []
-        candidates = ["/root"] + [account.home for account in self.all_accounts] + self.host.glob("/home/*")
+        candidates = ["/root"] + [account.home for account in self.all_accounts]
+        candidates += self.host.glob("/home/*") if not self.remote("/home") else ["/home"]
         for home in candidates:
             home = "/" + "/".join(part for part in home.split("/") if part)
             if home in ("/", "/dev", "/proc", "/sys", "/nonexistent", "/dev/null") or home in found:
                 continue
-            if self.host.is_dir(home):
+            remote = self.remote(home)
+            if remote:
+                self.warn("%s lies on a network file system (%s) and was left alone." % (home, remote))
+            elif self.host.is_dir(home):
                 found.append(home)
         return found
 

@@ -17,7 +17,7 @@ import re
 import stat as stat_module
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import units
+from ansible_collections.linuxvhd.azure.plugins.module_utils import filesystems, units
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import context as ctx_module
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import places, texts
@@ -94,8 +94,11 @@ class Check(NamedTuple):
 # -- finding ---------------------------------------------------------------------------------------------------------
 
 
-def tree_size(real: str) -> Tuple[int, int]:
-    """(bytes of the regular files, number of files) at and below a path; what cannot be read counts as nothing."""
+def tree_size(context: Context, real: str) -> Tuple[int, int]:
+    """(bytes of the regular files, number of files) at and below a path; what cannot be read counts as nothing.
+
+    Nor does what is mounted there: a tree with a mount in it is not deleted.
+    """
     try:
         details = os.lstat(real)
     except OSError:
@@ -103,7 +106,7 @@ def tree_size(real: str) -> Tuple[int, int]:
     if not stat_module.S_ISDIR(details.st_mode):
         return (details.st_size if stat_module.S_ISREG(details.st_mode) else 0), 1
     total, files = 0, 0
-    for folder, _names, entries in os.walk(real):
+    for _top, folder, entries in filesystems.Walk(context.host, [real], context.mounts, one_device=False):
         for name in entries:
             try:
                 details = os.lstat(os.path.join(folder, name))
@@ -131,7 +134,7 @@ def _holds_protected(context: Context, path: str) -> bool:
 
 def _entry(context: Context, item: Item, path: str, action: str = "delete") -> Entry:
     real = context.host.path(path, follow_last=False)
-    size, files = tree_size(real)
+    size, files = tree_size(context, real)
     return Entry(item.id, action, _kind(real), path, size, files)
 
 
@@ -212,13 +215,13 @@ def _to_empty(context: Context, item: Item, path: str, top: str) -> Optional[Ent
         if behind is None or not stat_module.S_ISREG(behind.st_mode) or behind.st_size == 0:
             # /dev/null and the like: an administrator's way to keep no history.
             return None
-        if not places.is_below(host.path(path), host.path(top)):
+        if not filesystems.is_below(host.path(path), host.path(top)):
             context.warn("%s was a link to %s, which was left alone." % (path, host.resolve(path)))
             return Entry(item.id, "delete", "link", path, 0, 1)
         path, details = host.resolve(path), behind
     if not stat_module.S_ISREG(details.st_mode) or details.st_size == 0:
         return None
-    if details.st_nlink > 1 and not places.all_names_below(host.path(top), details):
+    if details.st_nlink > 1 and not places.all_names_below(host, host.path(top), details, context.mounts):
         context.warn("%s has another name outside of %s (hard link); its content was left alone there." % (path, top))
         return Entry(item.id, "delete", "file", path, details.st_size, 1)
     return Entry(item.id, "truncate", "file", path, details.st_size, 1)
@@ -283,6 +286,10 @@ def _find_logs(context: Context, item: Item) -> List[Entry]:
             directory = pending.pop(0)
             for name in context.host.listdir(directory):
                 path = directory + "/" + name
+                remote = filesystems.remote_type(os.path.join(context.host.path(directory), name), context.mounts)
+                if remote:
+                    context.warn("%s lies on a network file system (%s) and was left alone." % (path, remote))
+                    continue
                 details = context.host.stat(path, follow_last=False)
                 if details is None or path == "/var/log/journal" or _is_protected(context, path):
                     continue
@@ -391,6 +398,10 @@ def remaining(context: Context) -> List[acc.Account]:
 
 def _owns(context: Context, account: acc.Account) -> bool:
     """Below /home the name is enough; elsewhere a directory must belong to the account to go with it."""
+    remote = context.remote(account.home)
+    if remote:
+        context.warn("%s lies on a network file system (%s) and was left alone." % (account.home, remote))
+        return False
     details = context.host.stat(account.home, follow_last=False)
     if details is None:
         return False
@@ -607,7 +618,11 @@ def _find_ssh_user_keys(context: Context, item: Item) -> List[Entry]:
             # Files only, and named for an account that exists: "/etc/%u" must not take /etc with it.
             if "%h" in pattern or not pattern.startswith(("/", "%")):
                 home = account.home
-                if not context.host.is_dir(home) or not places.lies_below(context.host, home, path):
+                if (
+                    context.remote(home)
+                    or not context.host.is_dir(home)
+                    or not places.lies_below(context.host, home, path)
+                ):
                     continue
             if "%" not in path and path not in seen and path.startswith("/") and context.host.is_file(path):
                 seen.add(path)
@@ -693,7 +708,7 @@ def find(context: Context, item: Item) -> List[Entry]:
     for entry in _FINDERS.get(item.action, _find_edit)(context, item):
         if entry.kind != "account":
             real = context.host.path(entry.path, follow_last=False)
-            remote = places.remote_type(real, context.mounts)
+            remote = filesystems.remote_type(real, context.mounts)
             if remote:
                 context.warn("%s lies on a network file system (%s) and was left alone." % (entry.path, remote))
                 continue
@@ -753,7 +768,7 @@ def obstacles(context: Context, wanted: Sequence[Item]) -> List[Check]:
             real = context.host.path(entry.path, follow_last=False)
             why = ""
             if entry.kind == "directory" and entry.action == "delete":
-                inside = [mount.point for mount in context.mounts if places.is_below(mount.point, real)]
+                inside = [mount.point for mount in context.mounts if filesystems.is_below(mount.point, real)]
                 why = "a file system is mounted at %s; unmount it" % inside[0] if inside else ""
             if not why and _is_read_only(real):
                 why = "it is on a file system that is mounted read-only"
@@ -779,7 +794,7 @@ def _is_read_only(real: str) -> bool:
 # -- doing -----------------------------------------------------------------------------------------------------------
 
 
-def remove_tree(host: Host, path: str, mounts: Sequence[places.Mount]) -> None:
+def remove_tree(host: Host, path: str, mounts: Sequence[filesystems.Mount]) -> None:
     """Delete a file, a link or a tree; a tree with a mounted file system in it is refused whole."""
     real = host.path(path, follow_last=False)
     if not os.path.lexists(real):
@@ -788,7 +803,7 @@ def remove_tree(host: Host, path: str, mounts: Sequence[places.Mount]) -> None:
     if os.path.islink(real) or not os.path.isdir(real):
         places.unlink(real)
         return
-    inside = [mount.point for mount in mounts if places.is_below(mount.point, real)]
+    inside = [mount.point for mount in mounts if filesystems.is_below(mount.point, real)]
     if inside:
         raise AzurePrepError(
             "%s was not deleted: a file system is mounted at %s; unmount it first." % (path, inside[0]), path=path
@@ -1019,9 +1034,9 @@ def _special_evidence(context: Context, item: Item) -> Optional[Check]:
         left = [name for name in names if _account_is_known(host, name)]
         # A home on a file system of its own is not deleted with the account, and that must be seen.
         for account in context.accounts if item.action == "accounts" else context.connected:
-            details = host.stat(account.home, follow_last=False) if account.home.startswith("/") else None
-            if details is not None and places.remote_type(host.path(account.home), context.mounts):
+            if context.remote(account.home):
                 continue
+            details = host.stat(account.home, follow_last=False) if account.home.startswith("/") else None
             removable = acc.home_is_removable(account, remaining(context)) and _owns(context, account)
             if details is not None and removable and not _is_protected(context, account.home):
                 left.append(account.home)

@@ -2,7 +2,7 @@
 # Copyright: (c) 2026, The linuxvhd.azure contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a path really leads: links and second names that people put into their home directories, flags, mounts.
+"""Where a path really leads: links and second names that people put into their home directories, and flags.
 
 Root deletes and empties files here in places where ordinary users may write. Nothing outside such a place may come to
 harm by a link in it.
@@ -17,9 +17,10 @@ import os
 import re
 import shutil
 import stat as stat_module
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
+from ansible_collections.linuxvhd.azure.plugins.module_utils.filesystems import Mount, Walk, is_below
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 #: ioctl_iflags(2): numbers on 64-bit machines of the architectures that Azure has, and the two flags of chattr(1)
@@ -28,51 +29,8 @@ _GET_FLAGS = 0x80086601
 _SET_FLAGS = 0x40086602
 _FROZEN = 0x00000010 | 0x00000020
 
-#: File systems whose content is not on the disk that becomes the image, but somebody else's.
-_REMOTE = re.compile(
-    r"^(?:nfs\d?|cifs|smb\d?|smbfs|ncpfs|9p|virtiofs|vboxsf|vmhgfs|prl_fs|afs|ceph|glusterfs|lustre|gfs2?|ocfs2|gpfs|"
-    r"beegfs|orangefs|autofs|fuse\..*)$"
-)
-
 #: A history file outside of a home directory is emptied only where its name says that it is one, and never here.
 _NO_HISTORY_HERE = re.compile(r"^/(?:etc|usr|bin|sbin|lib\w*|boot|dev|proc|sys|run)(?:/|$)")
-
-
-class Mount(NamedTuple):
-    """One line of mountinfo: where, and the type of the file system."""
-
-    point: str
-    type: str
-
-
-def mounts() -> List[Mount]:
-    """What is mounted on this machine, as the kernel names it (proc(5), mountinfo)."""
-    found = []
-    try:
-        with open("/proc/self/mountinfo", "rb") as stream:
-            for line in stream:
-                fields = line.split()
-                if len(fields) > 4:
-                    raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match.group(1), 8)]), fields[4])
-                    kind = fields[fields.index(b"-") + 1] if b"-" in fields[:-1] else b""
-                    found.append(Mount(os.fsdecode(raw), os.fsdecode(kind)))
-    except OSError:
-        return []
-    return found
-
-
-def remote_type(real: str, known: List[Mount]) -> str:
-    """The type of the network file system that holds a path; empty where it is on a disk of this machine."""
-    best = Mount("", "")
-    for mount in known:
-        if is_below(real, mount.point) and len(mount.point) >= len(best.point):
-            best = mount
-    return best.type if _REMOTE.match(best.type) else ""
-
-
-def is_below(real: str, top: str) -> bool:
-    """Whether a real location is top or below it."""
-    return top == "/" or real == top or real.startswith(top.rstrip("/") + "/")
 
 
 def lies_below(host: Host, home: str, path: str) -> bool:
@@ -95,18 +53,22 @@ def is_history_place(host: Host, path: str, home: str, trusted: bool) -> bool:
     return trusted or (details.st_uid == owner.st_uid and owner.st_uid != 0)
 
 
-def all_names_below(top: str, details: os.stat_result) -> bool:
-    """Whether every name of a file with several (hard links) is below a directory."""
+def all_names_below(host: Host, top: str, details: os.stat_result, known: Sequence[Mount]) -> bool:
+    """Whether every name of a file with several (hard links) is below a directory.
+
+    All names are on one file system, so no other one is looked at, and no further than to the last name.
+    """
     seen = 0
-    for folder, names, files in os.walk(top):
-        names[:] = [name for name in names if not os.path.islink(os.path.join(folder, name))]
-        for name in files:
+    for _top, folder, names in Walk(host, [top], known):
+        for name in names:
             try:
                 other = os.lstat(os.path.join(folder, name))
             except OSError:
                 continue
             seen += (other.st_dev, other.st_ino) == (details.st_dev, details.st_ino)
-    return seen >= details.st_nlink
+        if seen >= details.st_nlink:
+            return True
+    return False
 
 
 # -- acting on a place and on nothing else ----------------------------------------------------------------------------

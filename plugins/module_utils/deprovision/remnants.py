@@ -14,8 +14,9 @@ import stat as stat_module
 import time
 from typing import Dict, Iterator, List, Pattern, Tuple
 
+from ansible_collections.linuxvhd.azure.plugins.module_utils import filesystems
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
-from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, places
+from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import STATE_FILE, Context
 
 #: Where names are looked for, and what is too big or known to be noise.
@@ -99,9 +100,9 @@ def _files(context: Context, end: float) -> Iterator[Tuple[str, os.stat_result]]
     skipped |= {
         context.host.inside(mount.point)
         for mount in context.mounts
-        if places.is_below(mount.point, context.host.root)
+        if filesystems.is_below(mount.point, context.host.root)
         and (mount.type in ("tmpfs", "proc", "overlay", "squashfs"))
-        or places.remote_type(mount.point, context.mounts)
+        or filesystems.remote_type(mount.point, context.mounts)
     }
     base = context.host.root
     for folder, names, files in os.walk(base):
@@ -118,10 +119,15 @@ def _files(context: Context, end: float) -> Iterator[Tuple[str, os.stat_result]]
             yield prefix + "/" + name, details
 
 
+def _stays(context: Context, home: str) -> bool:
+    """Whether a home directory is still there; one on a network file system was told of before."""
+    return not context.remote(home) and context.host.exists(home)
+
+
 def leftovers_of_people(context: Context) -> Iterator[str]:
     """Accounts that stay with a password, and homes that stay without their account."""
     for account in context.removed_accounts:
-        if account.home.startswith("/") and account.home != "/" and context.host.exists(account.home):
+        if account.home.startswith("/") and account.home != "/" and _stays(context, account.home):
             yield "%s, the home directory of %s, stays: it is shared or not the account's own." % (
                 account.home,
                 account.name,

@@ -225,10 +225,13 @@ def leftover_accounts(context: Context) -> Outcome:
     for account in sorted(context.accounts, key=lambda account: account.name != context.account):
         if account.home.startswith("/"):
             for path in key_files(context, account):
-                owners.setdefault(path, account.name)
+                if not context.remote(path):
+                    owners.setdefault(path, account.name)
     # A home directory outlives its account.
-    for path in context.glob("/home/*/.ssh/authorized_keys", "/home/*/.ssh/authorized_keys2"):
-        owners.setdefault(path, "no account")
+    for home in context.local_homes:
+        for path in (home + "/.ssh/authorized_keys", home + "/.ssh/authorized_keys2"):
+            if context.exists(path, follow=False):
+                owners.setdefault(path, "no account")
     for path, name in owners.items():
         text = keys_in(context, path)
         if text:

@@ -12,9 +12,9 @@ Private to the collection: its interface may change in any release.
 
 import os
 import stat as stat_module
-from typing import List
+from typing import Dict, List
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, filesystems
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import kernel_cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.context import (
@@ -33,6 +33,25 @@ CHECKS = Table()
 
 #: How deep below a home directory a history is looked for.
 HISTORY_DEPTH = 12
+
+#: So many directories of all homes, or of the logs, are looked at, the nearest first: half a minute on a slow disk.
+DIRECTORIES = 10000
+
+#: Directories, by name or by the end of their path, in which programs keep thousands of files of others, and in which
+#: no shell, client or interpreter has its history: version control, packages and build caches of languages and their
+#: version managers, editors' extensions, the layers of containers, which are other systems' files.
+_NO_HISTORIES_TEXT = (
+    ".git .hg .svn .bzr .repo node_modules bower_components site-packages dist-packages __pycache__ .tox .nox "
+    ".mypy_cache .pytest_cache .ruff_cache .eggs .npm .yarn .pnpm-store .nvm .bun .deno .cargo .rustup .pyenv "
+    ".conda .rbenv .rvm .gem .bundle .sdkman .asdf .gradle .m2 .ivy2 .sbt .nuget .dotnet .stack .cabal .ghcup .opam "
+    ".cpan .ccache .terraform.d .vscode .vscode-server .cursor-server .linuxbrew /go/pkg/mod /.local/share/containers "
+    "/.local/share/docker /.local/share/flatpak /.local/share/mise /.local/share/uv /.local/share/pnpm "
+    "/.local/share/Steam"
+)
+NO_HISTORIES = frozenset(_NO_HISTORIES_TEXT.split())
+
+#: Of caches only their own directories are looked at: ~/.cache/zsh/history is one, the other ones hold packages.
+_CACHES = frozenset((".cache",))
 
 #: Histories by their whole name, besides .*_history.
 _HISTORIES = (".history", ".zhistory", ".histfile", ".Rhistory", ".octave_hist")
@@ -97,64 +116,110 @@ def is_history(folder: str, name: str) -> bool:
     return inner is not None and folder.endswith(inner)
 
 
-def histories(context: Context, home: str, denied: List[str]) -> List[str]:
-    """Histories below a home directory that are not empty, with their size; `denied` gets what cannot be read."""
-    found = []
-    real = context.host.path(home)
-    depth = 0 if (home.rstrip("/") or "/") in _SYSTEM_HOMES else HISTORY_DEPTH
-    if os.path.isdir(real) and not os.access(real, os.R_OK | os.X_OK):
-        context.listdir(home)
+class Histories:
+    """The histories that are not empty, each with its size, by whether they are somebody else's (found) or of who
+    started the audit (own); what could not be read (denied), and what was left out (omitted), in words."""
 
-    def cannot(exc: OSError) -> None:
-        if isinstance(exc, PermissionError):
-            denied.append(context.host.inside(str(exc.filename)))
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.found: List[str] = []
+        self.own: List[str] = []
+        self.denied: List[str] = []
+        self.omitted: List[str] = []
+        self.stopped = False
+        self._look()
 
-    for folder, folders, names in os.walk(real, onerror=cannot):
-        below = os.path.relpath(folder, real).count("/") + 1 if folder != real else 0
-        if below >= depth:
-            folders[:] = []
-        for name in names:
-            if is_history(folder, name):
-                path = os.path.join(folder, name)
-                # A link to /dev/null is how a history is switched off; one to a file is a history elsewhere.
-                target = context.host.path(context.host.inside(path))
-                try:
-                    status = os.stat(target)
-                except OSError:
-                    continue
-                if status.st_size and stat_module.S_ISREG(status.st_mode):
-                    found.append("%s (%d bytes)" % (context.host.inside(path), status.st_size))
-    return found
+    def _look(self) -> None:
+        host = self.context.host
+        tops = self._homes()
+        mine = [host.path(home) for home in tops.values() if self._is_mine(home)]
+        depths = {top: 0 if home in _SYSTEM_HOMES else HISTORY_DEPTH for top, home in tops.items()}
+        mounts = self.context.mount_points
+        walk = filesystems.Walk(host, list(tops), mounts, depths, skip=NO_HISTORIES, shallow=_CACHES, limit=DIRECTORIES)
+        for top, folder, names in walk:
+            for name in names:
+                if is_history(folder, name):
+                    self._judge(os.path.join(folder, name), self.own if top in mine else self.found)
+        self.omitted += ["%s (another file system)" % host.inside(path) for path in walk.elsewhere]
+        self.stopped = walk.stopped
+        for error in walk.errors:
+            where = host.inside(str(error.filename))
+            if isinstance(error, PermissionError):
+                self.denied.append(where)
+            elif not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                self.omitted.append("%s (%s)" % (where, error.strerror or error))
+
+    def _homes(self) -> Dict[str, str]:
+        """Real location of every home to its name; of two names that of who started the audit counts."""
+        context = self.context
+        wanted = [account.home.rstrip("/") or "/" for account in context.accounts if account.shell.endswith("sh")]
+        # A home directory outlives its account, and an account its shell.
+        wanted += ["/root"] + (["/home"] if context.remote("/home") else context.glob("/home/*"))
+        tops: Dict[str, str] = {}
+        for home in wanted:
+            if not home.startswith("/"):
+                continue
+            remote = context.remote(home)
+            if remote:
+                text = "%s (%s)" % (home, remote)
+                self.omitted += [text] if text not in self.omitted else []
+            elif home in _SYSTEM_HOMES or context.host.is_dir(home):
+                real = context.host.path(home)
+                if real not in tops or self._is_mine(home):
+                    tops[real] = home
+                if os.path.isdir(real) and not os.access(real, os.R_OK | os.X_OK) and home not in self.denied:
+                    self.denied.append(home)
+        return tops
+
+    def _is_mine(self, home: str) -> bool:
+        accounts = self.context.accounts
+        return home in [account.home.rstrip("/") for account in accounts if account.name == self.context.account]
+
+    def _judge(self, path: str, target: List[str]) -> None:
+        """Enter a history that is not empty."""
+        # A link to /dev/null is how a history is switched off; one to a file is a history elsewhere.
+        inside = self.context.host.inside(path)
+        remote = self.context.remote(inside)
+        if remote:
+            self.omitted.append("%s (%s)" % (inside, remote))
+            return
+        try:
+            status = os.stat(self.context.host.path(inside))
+        except OSError:
+            return
+        if status.st_size and stat_module.S_ISREG(status.st_mode):
+            target.append("%s (%d bytes)" % (inside, status.st_size))
+
+    def tell(self, evidence: str) -> str:
+        """The evidence, with what was not looked at."""
+        if self.stopped:
+            evidence += "; stopped after %d directories of the homes" % DIRECTORIES
+        if self.omitted:
+            evidence += "; not looked at: %s" % join(self.omitted, 3)
+        return evidence
 
 
 @CHECKS("CLEAN-07")
 def shell_history(context: Context) -> Outcome:
     """Histories of shells, database clients and interpreters in every home: absent or 0 bytes."""
-    found: List[str] = []
-    own: List[str] = []
-    denied: List[str] = []
-    homes = {account.home.rstrip("/"): account.name for account in context.accounts if account.shell.endswith("sh")}
-    mine = [account.home.rstrip("/") for account in context.accounts if account.name == context.account]
-    # A home directory outlives its account, and an account its shell.
-    for path in ["/root"] + context.glob("/home/*"):
-        homes.setdefault(path, "")
-    for home in homes:
-        if home.startswith("/") and (home in _SYSTEM_HOMES or context.host.is_dir(home)):
-            texts = histories(context, home, denied)
-            target = own if home in mine else found
-            target += [text for text in texts if text not in target]
-    found = [text for text in found if text not in own]
-    if found and all(text.split(" ")[0].endswith(_SEARCHES) for text in found):
-        return context.after_capture(bad(join(found)))
-    if found:
-        return bad(join(found))
-    if denied:
-        raise CannotLook("%s may be read by root only; run the audit with become." % join(denied, 3))
-    if own and context.phase == "captured":
-        return bad(join(own))
-    if own:
-        return na("Only the account that this audit was started by has a history until capture: %s" % join(own))
-    return ok("no shell history")
+    seen = Histories(context)
+    if seen.found:
+        outcome = bad(seen.tell(join(seen.found)))
+        only_searches = all(text.split(" ")[0].endswith(_SEARCHES) for text in seen.found)
+        return context.after_capture(outcome) if only_searches else outcome
+    if seen.denied:
+        raise CannotLook("%s may be read by root only; run the audit with become." % join(seen.denied, 3))
+    if seen.own and context.phase == "captured":
+        return bad(seen.tell(join(seen.own)))
+    if seen.stopped:
+        raise CannotLook(
+            "The homes have more than %d directories; no history was found in those, the others were not looked at. "
+            "Look with find, or delete what the image does not need." % DIRECTORIES
+        )
+    if seen.own:
+        evidence = "Only the account that this audit was started by has a history until capture: %s" % join(seen.own)
+        return na(seen.tell(evidence))
+    return ok(seen.tell("no shell history"))
 
 
 #: Directories below /var/log that are judged one by one.
@@ -165,8 +230,10 @@ _LOG_FOLDERS = ("/var/log/journal/", "/var/log/installer/", "/var/log/anaconda/"
 def logs(context: Context) -> Outcome:
     """What is not empty below /var/log, the journal, the installers' logs, /tmp and /var/tmp."""
     found = []
-    for folder, _folders, names in os.walk(context.host.path("/var/log")):
-        for name in sorted(names):
+    folders = [context.host.path("/var/log")] if context.host.is_dir("/var/log") else []
+    walk = filesystems.Walk(context.host, folders, context.mount_points, limit=DIRECTORIES)
+    for _top, folder, names in walk:
+        for name in names:
             path = context.host.inside(os.path.join(folder, name))
             # A README is part of its package; the journal and the installers' logs follow.
             if name != "README" and not path.startswith(_LOG_FOLDERS) and not context.host.is_link(path):
@@ -176,6 +243,8 @@ def logs(context: Context) -> Outcome:
     )
     if context.phase == "captured":
         found += context.glob("/tmp/*", "/var/tmp/*")
+    if walk.stopped and not found:
+        raise CannotLook("/var/log has more than %d directories; those that were looked at are empty." % DIRECTORIES)
     return _gone(context, found, "no logs, no temporary files")
 
 

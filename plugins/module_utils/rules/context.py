@@ -16,7 +16,7 @@ import re
 import stat as stat_module
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, profiles, waagent_conf
+from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, filesystems, profiles, waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import boot_sources
@@ -720,6 +720,25 @@ class Context:
             return found
 
         return self.remember("mounts", look)
+
+    @property
+    def mount_points(self) -> List[filesystems.Mount]:
+        """What is mounted on this machine, by real locations, also where a mounted image is looked at."""
+        if not self.live:
+            return self.remember("mount_points", filesystems.mounts)
+        root = self.host.root.rstrip("/")
+        return [filesystems.Mount((root + mount.target).rstrip("/") or "/", mount.fstype) for mount in self.mounts]
+
+    def remote(self, path: str) -> str:
+        """The type of the network file system that a path leads to; "" where to none. Nothing on it is touched."""
+        return filesystems.leads_to_remote(self.host, path, self.mount_points)
+
+    @property
+    def local_homes(self) -> List[str]:
+        """/home/*, but for what lies on a network file system: not part of the disk, and its server may be gone."""
+        if self.remote("/home"):
+            return []
+        return [path for path in self.glob("/home/*") if not self.remote(path)]
 
     def mount_of(self, path: str) -> Optional[Mount]:
         """The mount that holds a path: the longest, and of equals the last."""

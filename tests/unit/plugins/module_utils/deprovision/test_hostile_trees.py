@@ -18,6 +18,7 @@ from conftest import write_tree
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine, places, process
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items import ITEMS, Item
+from ansible_collections.linuxvhd.azure.plugins.module_utils.filesystems import Mount
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
 MakeHost = Callable[..., Host]
@@ -233,7 +234,7 @@ def test_a_mount_in_the_connected_home_stops_before_the_way_in_is_taken(make_hos
     host = make_host({"/etc/passwd": PASSWD, "/home/alice/data/x": "kept", "/etc/ssh/ssh_host_rsa_key": "k"})
     options = Options(connected_users=("alice",))
     context = Context(host, options)
-    context.mounts = [places.Mount(host.path("/home/alice/data"), "ext4")]
+    context.mounts = [Mount(host.path("/home/alice/data"), "ext4")]
     planned = process.describe_plan(context)
     result = process.run(host, context)
     assert failed(result) == ["connected_account"] and "unmount it" in (process.failure_sentence(result) or "")
@@ -245,7 +246,7 @@ def test_a_mount_in_the_connected_home_stops_before_the_way_in_is_taken(make_hos
 def test_what_lies_on_a_network_file_system_stays(make_host: MakeHost) -> None:
     host = make_host({"/etc/passwd": PASSWD, "/home/bob/x": "kept", "/home/carol/.bash_history": "kept", "/tmp/x": "x"})
     context = Context(host, Options(remove_users=("bob",)))
-    context.mounts = [places.Mount(host.root, "ext4"), places.Mount(host.path("/home"), "nfs4")]
+    context.mounts = [Mount(host.root, "ext4"), Mount(host.path("/home"), "nfs4")]
     result = process.run(host, context)
     assert failed(result) == [] and "network file system (nfs4)" in notes(result)
     assert host.read("/home/bob/x") == "kept" and host.read("/home/carol/.bash_history") == "kept"

@@ -351,12 +351,14 @@ def test_a_home_that_cannot_be_read_is_no_pass(tmp_path: Path, monkeypatch: pyte
     build(tmp_path, "debian", {"/home/you/.private/.bash_history": "x\n"})
     import os
 
-    def walk(top: str, onerror: Any = None, **_more: Any) -> Any:
-        if str(top).endswith("you") and onerror is not None:
-            onerror(PermissionError(13, "no", str(top) + "/.private"))
-        return iter(())
+    scandir = os.scandir
 
-    monkeypatch.setattr(os, "walk", walk)
+    def refuse(folder: str) -> Any:
+        if folder.endswith("/you/.private"):
+            raise PermissionError(13, "no", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(CannotLook, match=r"/home/you/\.private"):
         engine.CHECKS["CLEAN-07"](live(tmp_path, "debian"))
 
