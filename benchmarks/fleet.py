@@ -10,7 +10,7 @@ The hosts are directories with configuration files, reached over the local conne
 this collection is measured. From two hosts on the last one refuses every connection, and from ten on another one's root
 is missing, so that its module fails. What the modules use is metered by an interpreter of ours and taken off: on a real
 fleet it is spent on the hosts. The run ends with an error when a dead host changes another host's result, or when the
-summary has another number of lines than hosts.
+summary is longer than SUMMARY lines or does not tell of every host.
 """
 
 from __future__ import annotations
@@ -27,7 +27,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from provenance import state
+
 ROOT = Path(__file__).resolve().parents[1]
+
+#: The summary may have so many lines, whatever the number of hosts: two screens.
+SUMMARY = 100
+
+#: Up to so many hosts each has a line of its own (plugin_utils/report.py, MANY).
+FEW = 12
 
 #: Runs the module's Python and writes down the processor time that it used.
 METER = """\
@@ -54,7 +62,8 @@ FILES = {
 
 
 class Size(NamedTuple):
-    """One run. Seconds: wall; controller's processor; modules' processor. MiB: the largest process."""
+    """One run. Seconds: wall; controller's processor; modules' processor. MiB: the largest process. Lines: all, and
+    the summary's."""
 
     hosts: int
     wall: float
@@ -62,6 +71,7 @@ class Size(NamedTuple):
     modules: float
     memory: float
     lines: int
+    summary: int
 
 
 def make_fleet(base: Path, number: int) -> dict[str, Any]:
@@ -115,9 +125,17 @@ def measure(number: int, forks: int) -> Size:
         text = output.read_text()
         if os.waitstatus_to_exitcode(status) != 2:
             sys.exit(f"the audit of {number} hosts did not end as one of broken rules does: {text[-2000:]}")
-        lines = check(json.loads((reports / "azure-audit.json").read_text()), text, number)
+        summary = check(json.loads((reports / "azure-audit.json").read_text()), text, number)
         modules = sum(float(path.read_text()) for path in used.iterdir())
-        return Size(number, wall, usage.ru_utime + usage.ru_stime - modules, modules, usage.ru_maxrss / 1024, lines)
+        return Size(
+            number,
+            wall,
+            usage.ru_utime + usage.ru_stime - modules,
+            modules,
+            usage.ru_maxrss / 1024,
+            text.count("\n"),
+            summary,
+        )
 
 
 def check(report: dict[str, Any], text: str, number: int) -> int:
@@ -135,11 +153,27 @@ def check(report: dict[str, Any], text: str, number: int) -> int:
         sys.exit(f"the dead host does not say why: {[hosts[name]['error'] for name in dead]}")
     if any("does not exist" not in hosts[name]["error"] for name in broken):
         sys.exit("the broken host does not say why")
-    summary = text[text.index("Azure audit, profile") :].splitlines()
-    rows = [line for line in summary if re.match(r"\s+vm\d{3}\s+(ready|not ready|not looked at)\s", line)]
-    if len(rows) != number:
+    return judge_summary(text, number, sorted(dead | broken))
+
+
+def judge_summary(text: str, number: int, unseen: list[str]) -> int:
+    """That the summary tells of every host and is short; the number of its lines."""
+    match = re.search(r"Show and write what was found[^\n]*\n(.*?)\nok: \[", text, re.DOTALL)
+    if match is None:
+        sys.exit(f"there is no summary of {number} hosts")
+    lines = match[1].splitlines()
+    rows = [line for line in lines if re.match(r"\s+vm\d{3}\s+(ready|not ready|not looked at)\s", line)]
+    if number <= FEW and len(rows) != number:
         sys.exit(f"the summary has {len(rows)} lines for {number} hosts")
-    return text.count("\n")
+    total = f"{number} hosts: 0 ready, {number - len(unseen)} not ready, {len(unseen)} not looked at"
+    if number > 1 and not any(line.strip() == total for line in lines):
+        sys.exit(f"the summary does not say: {total}")
+    untold = [name for name in unseen if not any(name in line and "not looked at" in line for line in lines)]
+    if untold:
+        sys.exit(f"the summary does not tell that {untold} could not be looked at")
+    if len(lines) > SUMMARY:
+        sys.exit(f"the summary of {number} hosts has {len(lines)} lines, more than {SUMMARY}")
+    return len(lines)
 
 
 def page(sizes: list[Size], forks: int) -> str:
@@ -148,19 +182,20 @@ def page(sizes: list[Size], forks: int) -> str:
         "# What a fleet costs the controller",
         "",
         f"Written by `benchmarks/fleet.py`: Python {platform.python_version()}, {os.cpu_count()} processors,"
-        f" {forks} forks.",
+        f" {forks} forks, {state()}.",
         "An audit of directories over the local connection; from two hosts on one refuses connections, from ten",
         "on another has no root directory. What the modules themselves use is metered and taken off: on a real",
-        "fleet it is spent on the hosts. All hosts but these two had the same result in every run, and the",
-        "summary had one line for each host.",
+        "fleet it is spent on the hosts. All hosts but these two had the same result in every run. Of the lines that",
+        f"are printed the last column has the summary's own (more than {SUMMARY} would be an error); the others are",
+        "Ansible's, for each task and host.",
         "",
-        "| hosts | wall, s | controller's processor, s | for each host | modules' for each host | MiB | lines |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| hosts | wall, s | controller's processor, s | each host | modules', each host | MiB | lines | summary |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for size in sizes:
         each, theirs = size.controller / size.hosts, size.modules / size.hosts
         row = (str(size.hosts), f"{size.wall:.1f}", f"{size.controller:.1f}", f"{each:.2f}", f"{theirs:.2f}")
-        lines.append("| " + " | ".join((*row, f"{size.memory:.0f}", str(size.lines))) + " |")
+        lines.append("| " + " | ".join((*row, f"{size.memory:.0f}", str(size.lines), str(size.summary))) + " |")
     if len(sizes) > 1:
         first, last = sizes[0], sizes[-1]
         more = (last.controller - first.controller) / (last.hosts - first.hosts)

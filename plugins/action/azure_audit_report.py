@@ -105,11 +105,11 @@ class ActionModule(ActionBase):
             files=files,
             hosts={host.name: dict(host.summary, verdict=host.verdict, blocking=host.blocking) for host in found.hosts},
         )
-        if args["fail"] and not found.ready:
-            result["failed"] = True
+        if not found.ready:
+            result["failed"] = args["fail"]
             result["msg"] = (
                 "Not ready for Azure by profile %s: %s. The lines above say why; waive a rule with azure_waive."
-                % (found.profile, ", ".join(not_ready))
+                % (found.profile, report.names(not_ready))
                 if found.hosts
                 else "There was no host to audit."
             )

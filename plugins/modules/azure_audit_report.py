@@ -10,9 +10,11 @@ module: azure_audit_report
 short_description: Show and write what azure_audit found on many hosts
 version_added: 0.1.0
 description:
-  - Takes the registered results of M(linuxvhd.azure.azure_audit) from all hosts of the play, prints a table (one line
-    for every rule that is neither kept nor out of place, a summary line per host), and writes JSON, JUnit XML and one
-    HTML page that needs nothing but itself.
+  - Takes the registered results of M(linuxvhd.azure.azure_audit) from all hosts of the play, prints a table (every rule
+    that is neither kept nor out of place, the hosts that have the same ones open together; then a line per host), and
+    writes JSON, JUnit XML and one HTML page that needs nothing but itself.
+  - Of more than twelve hosts the table is short, whatever their number. It has the totals, a line for each rule that
+    fails somewhere, and the hosts with the same outcome together, their names written like V(vm[001:120]).
   - A host without a result (unreachable, failed) is reported as not looked at and counts as not ready.
   - Runs on the controller only; no host is contacted. Use it once per play.
 options:
@@ -89,6 +91,12 @@ ready:
   returned: always
   type: bool
   sample: false
+msg:
+  description: Which hosts are not ready, in one sentence.
+  returned: when a host is not ready
+  type: str
+  sample: >-
+    Not ready for Azure by profile recommended: web[1:3]. The lines above say why; waive a rule with azure_waive.
 files:
   description: The files written (in check mode those that would be).
   returned: always

@@ -13,6 +13,7 @@ Private to the collection: its interface may change in any release.
 import html
 import json
 import re
+import textwrap
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules.catalogue import LEVELS, SOURCES
@@ -39,8 +40,17 @@ COLOURS = {FAIL: "red", UNKNOWN: "yellow", WAIVED: "cyan", PASS: "green", NOT_AP
 
 READY, NOT_READY, UNSEEN = "ready", "not ready", "not looked at"
 
-#: Up to so many hosts the terminal shows each host's findings; of more, each finding's hosts, and so many by name.
-MANY, NAMED = 12, 5
+#: Up to so many hosts the terminal shows evidence and a line for each host.
+MANY = 12
+
+#: Of more hosts it shows at most so many rules that fail, groups of hosts (or of reasons), names in one list.
+MANY_RULES, MANY_GROUPS, MANY_NAMES = 40, 10, 24
+
+#: So many characters of the reason why a host could not be looked at, where there are many.
+ERROR = 300
+
+#: So many rules that are unknown for one and the same reason are shown as one.
+ALIKE = 3
 
 #: What a finding consists of (module azure_audit).
 KEYS = ("id", "title", "level", "phase", "status", "evidence", "remedy", "source")
@@ -134,66 +144,259 @@ def report(results: Sequence[Tuple[str, Any]], profile: str, created: str) -> Re
 
 
 def table(found: Report, width: int = 100) -> List[Tuple[str, str]]:
-    """(line, colour) pairs: every rule that is neither kept nor out of place, then one line for each host, then totals.
+    """(line, colour) pairs of the summary.
 
-    Up to MANY hosts each host lists its rules, with the evidence; of more, each rule lists its hosts, and the evidence
-    is left to the files.
+    Up to MANY hosts: each set of rules that are neither kept nor out of place once, with the evidence, below the names
+    of the hosts that have it; then a line for each host, and the totals. Of more: the totals, each broken rule with the
+    number of its hosts, then the hosts, those with the same outcome together; the evidence is left to the files.
     """
-    lines = _by_host(found, width) if len(found.hosts) <= MANY else _by_rule(found)
-    width_name = max([len(host.name) for host in found.hosts] + [4])
-    lines.append(("", ""))
-    lines.append(("Azure audit, profile %s" % found.profile, "bright blue"))
-    for host in found.hosts:
-        counts = host.summary
-        numbers = "  ".join("%s %-3d" % (WORDS[status], counts[status]) for status in ORDER)
-        colour = "green" if host.verdict == READY else "red"
-        tail = numbers if not host.error else host.error
-        lines.append(("  %-*s  %-13s  %s" % (width_name, host.name, host.verdict, tail), colour))
-    if len(found.hosts) > 1:
-        verdicts = [host.verdict for host in found.hosts]
-        totals = ", ".join("%d %s" % (verdicts.count(verdict), verdict) for verdict in (READY, NOT_READY, UNSEEN))
-        lines.append(("  %d hosts: %s" % (len(found.hosts), totals), "green" if found.ready else "red"))
+    lines = _few(found, width) if len(found.hosts) <= MANY else _many(found, width)
     return [(line.rstrip(), colour) for line, colour in lines]
 
 
-def _by_host(found: Report, width: int) -> List[Tuple[str, str]]:
-    """For each host its rules that are not kept, with the evidence."""
+def compress(names: Sequence[str]) -> List[str]:
+    """Names, those that differ in one number written as Ansible's inventories do: vm[001:004], web[1:3].example.com."""
+    found: List[str] = []
+    run: List[Tuple[str, str, str]] = []
+
+    def close() -> None:
+        if len(run) > 2:
+            found.append("%s[%s:%s]%s" % (run[0][0], run[0][1], run[-1][1], run[0][2]))
+        else:
+            found.extend("".join(part) for part in run)
+        del run[:]
+
+    def key(name: str) -> Tuple[str, str, int, str]:
+        head, number, tail = _numbered(name)
+        return head, tail, int(number or 0), number
+
+    for name in sorted(set(names), key=key):
+        head, number, tail = _numbered(name)
+        if run:
+            last = run[-1][1]
+            padded = "0" in (last[:1], number[:1]) and len(last) != len(number)
+            follows = bool(number and last) and int(number) == int(last) + 1 and not padded
+            if (head, tail) != (run[-1][0], run[-1][2]) or not follows:
+                close()
+        run.append((head, number, tail))
+    close()
+    return found
+
+
+def _numbered(name: str) -> Tuple[str, str, str]:
+    """A name cut at its last number; the number is empty where it has none."""
+    match = re.match(r"^(.*?)([0-9]+)([^0-9]*)$", name, re.DOTALL)
+    return match.groups() if match else (name, "", "")  # type: ignore[return-value]
+
+
+def _some(words: Sequence[str], most: int) -> str:
+    """The first words of a list, and how many more there are."""
+    more = " and %d more" % (len(words) - most) if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def names(hosts: Sequence[str]) -> str:
+    """Names for a sentence or a heading, as short as they can be told."""
+    return _some(compress(hosts), MANY_NAMES)
+
+
+def _fill(text: str, width: int, first: int, further: int) -> List[str]:
+    """Text in lines of a width, with blanks before the first line and before the others."""
+    # Names of hosts and rules are found by their hyphens; they stay whole.
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * first,
+        subsequent_indent=" " * further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return "%d %s%s" % (number, word, "" if number == 1 else "s")
+
+
+def _totals(found: Report) -> str:
+    verdicts = [host.verdict for host in found.hosts]
+    numbers = ", ".join("%d %s" % (verdicts.count(verdict), verdict) for verdict in (READY, NOT_READY, UNSEEN))
+    return "%s: %s" % (_count(len(found.hosts), "host"), numbers)
+
+
+def _open(host: HostReport) -> List[Dict[str, str]]:
+    """What is neither kept nor out of place, worst first."""
+    return [finding for finding in sorted_findings(host.findings) if finding["status"] not in (PASS, NOT_APPLICABLE)]
+
+
+# -- terminal, few hosts
+
+
+def _few(found: Report, width: int) -> List[Tuple[str, str]]:
+    """Rules with their evidence, once for all hosts that have the same ones open; then the hosts, line by line."""
     lines: List[Tuple[str, str]] = []
+    groups: Dict[Tuple[Tuple[str, str], ...], List[HostReport]] = {}
     for host in found.hosts:
-        about = ", ".join(text for text in (host.system.get("name", ""), host.system.get("kernel", "")) if text)
-        lines.append(("%s%s" % (host.name, "  (%s)" % about if about else ""), "bright blue"))
-        if host.error:
-            lines.append(("  %-8s %s" % ("unseen", host.error), "red"))
-        for finding in sorted_findings(host.findings):
-            status = finding["status"]
-            if status in (PASS, NOT_APPLICABLE):
-                continue
-            lines.append((_head(finding), COLOURS[status]))
-            text = finding["evidence"]
-            room = max(width - 11, 40)
-            lines.append((" " * 11 + (text if len(text) <= room else text[: room - 1] + "…"), "dark gray"))
+        if host.findings:
+            key = tuple((finding["id"], finding["status"]) for finding in _open(host))
+            groups.setdefault(key, []).append(host)
+    for hosts in groups.values():
+        if not _open(hosts[0]):
+            continue
+        systems = {", ".join(word for word in (_of(h, "name"), _of(h, "kernel")) if word) for h in hosts}
+        about = "  (%s)" % systems.pop() if len(systems) == 1 and any(systems) else ""
+        head = _fill(names([host.name for host in hosts]) + about, width, 0, 2)
+        lines += [(line, "bright blue") for line in head]
+        lines += _open_rules(hosts, width)
+    width_name = max([len(host.name) for host in found.hosts] + [4])
+    lines += [("", ""), ("Azure audit, profile %s" % found.profile, "bright blue")]
+    for host in found.hosts:
+        numbers = "  ".join("%s %-3d" % (WORDS[status], host.summary[status]) for status in ORDER)
+        colour = "green" if host.verdict == READY else "red"
+        lines.append(("  %-*s  %-13s  %s" % (width_name, host.name, host.verdict, host.error or numbers), colour))
+    if len(found.hosts) > 1:
+        lines.append(("  " + _totals(found), "green" if found.ready else "red"))
     return lines
 
 
-def _by_rule(found: Report) -> List[Tuple[str, str]]:
-    """For each rule that is not kept somewhere how many hosts that are, and the first of them."""
-    rows: Dict[Tuple[str, str], List[str]] = {}
-    findings: List[Dict[str, str]] = []
-    for host in found.hosts:
-        for finding in host.findings:
-            if finding["status"] in (PASS, NOT_APPLICABLE):
-                continue
-            key = (finding["id"], finding["status"])
-            if key not in rows:
-                findings.append(finding)
-            rows.setdefault(key, []).append(host.name)
+def _of(host: HostReport, key: str) -> str:
+    return str(host.system.get(key, ""))
+
+
+def _open_rules(hosts: Sequence[HostReport], width: int) -> List[Tuple[str, str]]:
+    """The open rules of hosts that have the same ones, each with the evidence. Of many that could not be looked at for
+    one and the same reason only the identifiers, with the reason."""
     lines: List[Tuple[str, str]] = []
-    for finding in sorted_findings(findings):
-        names = rows[(finding["id"], finding["status"])]
-        lines.append((_head(finding), COLOURS[finding["status"]]))
-        some = ", ".join(names[:NAMED])
-        more = " and %d more" % (len(names) - NAMED) if len(names) > NAMED else ""
-        lines.append((" " * 11 + "%d of %d hosts: %s%s" % (len(names), len(found.hosts), some, more), "dark gray"))
+    rows = _open(hosts[0])
+    reasons: Dict[str, List[Dict[str, str]]] = {}
+    for finding in rows:
+        if finding["status"] == UNKNOWN:
+            reasons.setdefault(finding["evidence"], []).append(finding)
+    everywhere = [{finding["id"]: finding["evidence"] for finding in host.findings} for host in hosts]
+    for finding in rows:
+        colour = COLOURS[finding["status"]]
+        alike = reasons.get(finding["evidence"], []) if finding["status"] == UNKNOWN else []
+        if len(alike) < ALIKE:
+            lines.append((_head(finding), colour))
+        elif alike[0] is not finding:
+            continue
+        else:
+            text = "; ".join(
+                "%s: %s" % (level, ", ".join(other["id"] for other in alike if other["level"] == level))
+                for level in LEVELS
+                if any(other["level"] == level for other in alike)
+            )
+            wrapped = _fill(text, width, 11, 11)
+            wrapped[0] = "  %-8s " % WORDS[UNKNOWN] + wrapped[0].lstrip()
+            lines += [(line, colour) for line in wrapped]
+        text = finding["evidence"]
+        if any(evidence.get(finding["id"]) != text for evidence in everywhere):
+            text = "%s: %s" % (hosts[0].name, text)
+        room = max(width - 11, 40)
+        lines.append((" " * 11 + (text if len(text) <= room else text[: room - 1] + "…"), "dark gray"))
+    return lines
+
+
+# -- terminal, many hosts
+
+
+def _many(found: Report, width: int) -> List[Tuple[str, str]]:
+    """Totals, broken rules, and hosts of the same outcome together: a screen or two, however many hosts."""
+    lines: List[Tuple[str, str]] = [("", ""), ("Azure audit, profile %s" % found.profile, "bright blue")]
+    lines.append(("  " + _totals(found), "green" if found.ready else "red"))
+    seen = [host for host in found.hosts if not host.error]
+    lines += _rules_of_many(seen, width)
+    good = [host.name for host in seen if host.verdict == READY]
+    if good:
+        text = "%s, %s: %s" % (READY, _count(len(good), "host"), names(good))
+        lines += [("", "")] + [(line, "green") for line in _fill(text, width, 2, 4)]
+    lines += _not_ready_of_many([host for host in seen if host.verdict == NOT_READY], width)
+    errors: Dict[str, List[str]] = {}
+    for host in found.hosts:
+        if host.error:
+            errors.setdefault(host.error, []).append(host.name)
+    rows = sorted(errors.items(), key=lambda row: -len(row[1]))
+    if rows:
+        lines.append(("", ""))
+    for error, hosts in rows[:MANY_GROUPS]:
+        reason = error if len(error) <= ERROR else error[: ERROR - 1] + "…"
+        lines.append(("  %s: %s: %s" % (UNSEEN, names(hosts), reason), "red"))
+    rest = [name for _error, hosts in rows[MANY_GROUPS:] for name in hosts]
+    if rest:
+        text = "%s for other reasons, %s: %s" % (UNSEEN, _count(len(rest), "host"), names(rest))
+        lines += [(line, "red") for line in _fill(text, width, 2, 4)]
+    return lines
+
+
+def _rules_of_many(hosts: Sequence[HostReport], width: int) -> List[Tuple[str, str]]:
+    """A line for each rule that fails somewhere, with the number of hosts; of the others only the identifiers."""
+    counts: Dict[Tuple[str, str], int] = {}
+    findings: List[Dict[str, str]] = []
+    for host in hosts:
+        for finding in _open(host):
+            key = (finding["id"], finding["status"])
+            if key not in counts:
+                findings.append(finding)
+            counts[key] = counts.get(key, 0) + 1
+    findings.sort(key=lambda finding: -counts[(finding["id"], finding["status"])])
+    lines: List[Tuple[str, str]] = [("", "")] if findings else []
+    failing = [finding for finding in sorted_findings(findings) if finding["status"] == FAIL]
+    for finding in failing[:MANY_RULES]:
+        some = "%d of %d" % (counts[(finding["id"], FAIL)], len(hosts))
+        line = "  %-5s %-11s %-13s %*s  %s" % (
+            WORDS[FAIL],
+            finding["id"],
+            finding["level"],
+            2 * len(str(len(hosts))) + 4,
+            some,
+            finding["title"],
+        )
+        lines.append((line if len(line) <= width else line[: width - 1] + "…", COLOURS[FAIL]))
+    if len(failing) > MANY_RULES:
+        lines.append(("  and %d more rules fail on some host" % (len(failing) - MANY_RULES), COLOURS[FAIL]))
+    for status in (UNKNOWN, WAIVED):
+        for level in LEVELS:
+            ids = [f["id"] for f in sorted_findings(findings) if f["status"] == status and f["level"] == level]
+            if ids:
+                text = "%s, %s (%s): %s" % (WORDS[status], level, _count(len(ids), "rule"), _some(ids, MANY_NAMES))
+                lines += [(line, COLOURS[status]) for line in _fill(text, width, 2, 4)]
+    return lines
+
+
+def _not_ready_of_many(hosts: Sequence[HostReport], width: int) -> List[Tuple[str, str]]:
+    """Hosts that are not ready for the same rules, together; the worst first."""
+    groups: Dict[Tuple[Tuple[str, ...], Tuple[str, ...]], List[HostReport]] = {}
+    for host in hosts:
+        failing = tuple(finding["id"] for finding in _open(host) if finding["status"] == FAIL)
+        unseen = tuple(f["id"] for f in _open(host) if f["status"] == UNKNOWN and f["level"] == LEVELS[0])
+        groups.setdefault((failing, unseen), []).append(host)
+
+    def badness(row: Tuple[Tuple[Tuple[str, ...], Tuple[str, ...]], List[HostReport]]) -> Tuple[int, ...]:
+        (failing, unseen), members = row
+        required = sum(1 for f in members[0].findings if f["status"] == FAIL and f["level"] == LEVELS[0])
+        return (-required, -len(failing), -len(unseen), -len(members))
+
+    lines: List[Tuple[str, str]] = []
+    rows = sorted(groups.items(), key=badness)
+    for (failing, unseen), members in rows[:MANY_GROUPS]:
+        text = "%s, %s: %s" % (NOT_READY, _count(len(members), "host"), names([host.name for host in members]))
+        lines += [("", "")] + [(line, "red") for line in _fill(text, width, 2, 4)]
+        parts = [
+            "%s fail%s: %s" % (_count(len(failing), "rule"), "s" * (len(failing) == 1), _some(failing, MANY_NAMES))
+        ]
+        if unseen:
+            word = "required rule" if len(unseen) == 1 else "required rules"
+            parts.append("%d %s unknown: %s" % (len(unseen), word, _some(unseen, 6)))
+        for part in parts[0 if failing else 1 :]:
+            lines += [(line, "dark gray") for line in _fill(part, width, 6, 8)]
+    rest = [host.name for _key, members in rows[MANY_GROUPS:] for host in members]
+    if rest:
+        text = "%s for %d other sets of rules, %s: %s" % (
+            NOT_READY,
+            len(rows) - MANY_GROUPS,
+            _count(len(rest), "host"),
+            names(rest),
+        )
+        lines += [("", "")] + [(line, "red") for line in _fill(text, width, 2, 4)]
     return lines
 
 

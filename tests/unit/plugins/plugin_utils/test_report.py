@@ -119,23 +119,103 @@ def test_the_table_has_a_line_for_what_is_not_in_order_and_a_summary() -> None:
     assert colours[summary[1]] == "green" and colours[summary[2]] == "red"
 
 
-def test_of_many_hosts_each_rule_lists_its_hosts() -> None:
-    bad = BAD[1]
-    results = [(f"vm{number:03d}", bad) for number in range(199)] + [GONE]
-    found = report.report(results, "recommended", "2026-01-02 03:04 UTC")
-    lines = [line for line, _colour in report.table(found)]
-    broken = {
-        (entry["id"], entry["status"]) for entry in bad["findings"] if entry["status"] not in ("pass", "not_applicable")
-    }
-    # Two for each rule, one for each host, a heading with a blank line before it, and the totals.
-    assert len(lines) == 2 * len(broken) + 200 + 3
-    assert sum("199 of 200 hosts: vm000, vm001, vm002, vm003, vm004 and 194 more" in line for line in lines) == len(
-        broken
+def lines_of(results: list[tuple[str, Any]], width: int = 100) -> list[str]:
+    return [line for line, _colour in report.table(report.report(results, "recommended", ""), width)]
+
+
+def test_hosts_with_the_same_findings_are_told_together() -> None:
+    """Up to the limit each set of findings stands once, with the evidence, and then each host has its line."""
+    other = ("other", result(finding("BOOT-01", "fail", evidence="/boot/grub.cfg:7")))
+    lines = lines_of([(f"vm{number}", BAD[1]) for number in range(1, 9)] + [GOOD, GONE, other])
+    text = "\n".join(lines)
+    assert (
+        lines[0] == "vm[1:8]  (Debian 12)" and text.count("Title of SSH-02") == 1 and text.count("sshd_config:3") == 1
     )
-    assert lines[-1] == "  200 hosts: 0 ready, 199 not ready, 1 not looked at"
-    assert any(line.startswith("  gone ") and "not looked at" in line for line in lines)
-    few = [line for line, _colour in report.table(report.report(results[: report.MANY], "recommended", ""))]
-    assert not any(" of 12 hosts" in line for line in few) and few[-1].startswith("  12 hosts: ")
+    assert "other  (Debian 12)" in lines and "/boot/grub.cfg:7" in text
+    assert sum(bool(re.match(r"  vm\d +not ready +fail 2", line)) for line in lines) == 8
+    assert lines[-1] == "  11 hosts: 1 ready, 9 not ready, 1 not looked at" and len(lines) < 32
+
+
+def test_evidence_that_is_one_host_s_alone_says_whose_it_is() -> None:
+    lines = lines_of([(name, result(finding("SSH-02", "fail", evidence=name))) for name in ("a", "b")])
+    assert lines[0] == "a, b  (Debian 12)" and lines[2].strip() == "a: a"
+
+
+def test_what_is_unknown_for_one_reason_is_told_once() -> None:
+    rows = [finding(f"KERN-{n:02d}", "unknown", "recommended" if n % 2 else "required", "No kernel.") for n in range(9)]
+    lines = lines_of([("vm", result(*rows, finding("SSH-02", "unknown", evidence="No sshd."), finding("A-1", "fail")))])
+    text = "\n".join(lines)
+    assert text.count("No kernel.") == 1 and re.search(r"unknown +SSH-02 +required +Title", text)
+    assert re.search(r"  unknown  required: KERN-00, KERN-02, .*; recommended: KERN-01", text)
+    assert all(f"KERN-{n:02d}" in text for n in range(9))
+
+
+@pytest.mark.parametrize("number", [13, 50, 200])
+def test_many_hosts_with_the_same_faults_take_a_screen(number: int) -> None:
+    results = [(f"vm{index:03d}", BAD[1]) for index in range(number - 3)] + [
+        GOOD,
+        GONE,
+        ("x" * 99, {"msg": "No root."}),
+    ]
+    lines = lines_of(results, 80)
+    assert lines[2] == f"  {number} hosts: 1 ready, {number - 3} not ready, 2 not looked at"
+    text = "\n".join(lines)
+    assert "  ready, 1 host: good\n" in text
+    assert f"  not ready, {number - 3} hosts: vm[000:{number - 4:03d}]\n      2 rules fail: BOOT-01, SSH-02\n" in text
+    assert "      1 required rule unknown: KERN-01\n" in text
+    assert "  not looked at: gone: unreachable: No route to host" in lines
+    assert f"  not looked at: {'x' * 99}: the audit failed: No root." in lines
+    assert re.search(rf"fail  BOOT-01 +required +{number - 3} of {number - 2}  Title of BOOT-01", text)
+    assert text.index("BOOT-01") < text.index("SSH-02")
+    assert len(lines) < 25
+
+
+def test_the_worst_hosts_come_first_and_no_fleet_fills_more_than_a_few_screens() -> None:
+    """200 hosts, no two alike, of 200 rules, with names that have nothing in common."""
+    results: list[tuple[str, Any]] = []
+    for index in range(200):
+        rows = [finding(f"RULE-{rule:03d}", "fail" if rule <= index else "unknown") for rule in range(200)]
+        name = f"{index * 7919 % 211:03d}-host-{index % 7}-{'x' * (index % 40)}"
+        results.append((name, {"msg": f"reason {index} " + "y" * 2000} if index % 3 == 0 else result(*rows)))
+    lines = lines_of(results, 80)
+    assert len(lines) < 250, len(lines)
+    assert "\n".join(lines).index("200 rules fail") < "\n".join(lines).index("198 rules fail")
+    assert max(map(len, lines)) < 2000 and any("other sets of rules" in line for line in lines)
+    assert any("not looked at for other reasons, 57 hosts" in line for line in lines)
+    assert any("and 160 more rules fail" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["vm3", "vm1", "vm2"], ["vm[1:3]"]),
+        (["vm1", "vm2"], ["vm1", "vm2"]),
+        (["vm08", "vm09", "vm10"], ["vm[08:10]"]),
+        (["vm8", "vm9", "vm10", "vm12"], ["vm[8:10]", "vm12"]),
+        (["vm09", "vm10", "vm011"], ["vm09", "vm10", "vm011"]),
+        (["web1.example.com", "web2.example.com", "web3.example.com"], ["web[1:3].example.com"]),
+        (["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.1.4"], ["10.0.0.[1:3]", "10.0.1.4"]),
+        (["a", "b", "localhost"], ["a", "b", "localhost"]),
+        ([], []),
+    ],
+)
+def test_names_are_written_as_inventories_write_them(names: list[str], expected: list[str]) -> None:
+    assert report.compress(names) == expected
+
+
+@given(st.sets(st.from_regex(r"(vm|a-)[0-9]{1,2}(b)?", fullmatch=True), max_size=40))
+def test_no_name_is_lost_in_a_range(names: set[str]) -> None:
+    """Read back as Ansible reads an inventory's range."""
+    found: list[str] = []
+    for word in report.compress(sorted(names)):
+        match = re.fullmatch(r"(.*)\[(\d+):(\d+)\](.*)", word)
+        if not match:
+            found.append(word)
+            continue
+        head, first, last, tail = match.groups()
+        width = len(first) if first.startswith("0") and len(first) > 1 else 0
+        found += [f"{head}{number:0{width}d}{tail}" for number in range(int(first), int(last) + 1)]
+    assert sorted(found) == sorted(names)
 
 
 def test_json_holds_everything() -> None:
