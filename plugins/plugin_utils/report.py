@@ -128,11 +128,46 @@ def _why(result: Any) -> str:
     if not isinstance(result, Mapping):
         return "The host gave no result; the play ended for it before the audit."
     text = clean(result.get("msg") or "")
-    last = [line.strip() for line in str(result.get("module_stderr") or "").split("\n") if line.strip()]
-    if last:
-        text = "%s (%s)" % (text, clean(last[-1])) if text else clean(last[-1])
+    said = _telling_line(str(result.get("module_stderr") or ""))
+    if said:
+        text = "%s (%s)" % (text, clean(said)) if text else clean(said)
+    if _NO_INTERPRETER.search("%s %s" % (result.get("msg") or "", said)):
+        text += "; set ansible_python_interpreter of this host to a Python that it has"
     kind = "unreachable" if result.get("unreachable") else "the audit failed"
     return "%s: %s" % (kind, text) if text else kind
+
+
+#: What a shell, ssh or sudo prints on the way that is not the reason.
+_NOISE = re.compile(
+    r"(?i)setlocale|^\W*warning\b|post-quantum|^Shared connection to|^Connection to .* closed|^debug\d|^OpenSSH_"
+)
+
+#: What a line says that names a reason.
+_REASON = re.compile(
+    r"(?i)not found|no such file|denied|not permitted|cannot|can't|could not|unable|fail|error|refused|no space|"
+    r"read-only|killed|not allowed|must have a tty|is not in the sudoers"
+)
+
+#: The interpreter that was found, or was named, does not start on the host.
+_NO_INTERPRETER = re.compile(
+    r"(?i)python[\w.]*'?:? (?:was |command )?not found|python[\w.]*'?: no such file|"
+    r"no such file or directory: .*python|python[\w.]*'?: (?:cannot execute|permission denied|exec format)|"
+    r"bad interpreter"
+)
+
+
+def _telling_line(text: str) -> str:
+    """The line of a module's error output that says what is wrong.
+
+    The first that names a reason, since hints follow it (a version manager's shim); the last of a traceback, whose
+    first lines say where.
+    """
+    lines = [line.strip() for line in text.split("\n") if line.strip() and not _NOISE.search(line.strip())]
+    if not lines:
+        return ""
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        return lines[-1]
+    return next((line for line in lines if _REASON.search(line)), lines[0])
 
 
 def report(results: Sequence[Tuple[str, Any]], profile: str, created: str) -> Report:

@@ -52,6 +52,20 @@ BAD = (
 GONE = ("gone", {"unreachable": True, "msg": "No route to host"})
 
 
+#: What a version manager's shim prints for an interpreter that it does not have.
+SHIM = """pyenv: python3.13: command not found
+
+The `python3.13' command exists in these Python versions:
+  3.13.1
+
+Note: See 'pyenv help global' for tips on allowing both
+      python2 and python3 to be found at the same time.
+"""
+
+
+INTERPRETER = "; set ansible_python_interpreter of this host to a Python that it has"
+
+
 class Page(HTMLParser):
     """Collects tags, attributes and text, and refuses an end tag without its start."""
 
@@ -93,8 +107,30 @@ def test_a_host_that_says_ready_but_has_a_failure_is_not() -> None:
         ({"msg": "There is no rule X to waive."}, "the audit failed: There is no rule X to waive."),
         (
             {"msg": "failed", "module_stderr": "a\nb: python: not found\n"},
-            "the audit failed: failed (b: python: not found)",
+            "the audit failed: failed (b: python: not found)" + INTERPRETER,
         ),
+        (
+            {"msg": "Module result deserialization failed: No start of json char found", "module_stderr": SHIM},
+            "the audit failed: Module result deserialization failed: No start of json char found "
+            "(pyenv: python3.13: command not found)" + INTERPRETER,
+        ),
+        (
+            {
+                "msg": "The module interpreter '/opt/python3' was not found.",
+                "module_stderr": "sh: /opt/python3: not found",
+            },
+            "the audit failed: The module interpreter '/opt/python3' was not found. (sh: /opt/python3: not found)"
+            + INTERPRETER,
+        ),
+        (
+            {"msg": "x", "module_stderr": "Traceback (most recent call last):\n  File 'error.py'\nValueError: no\n"},
+            "the audit failed: x (ValueError: no)",
+        ),
+        (
+            {"module_stderr": "warning: setlocale: cannot change locale\nShared connection to vm closed.\n"},
+            "the audit failed",
+        ),
+        ({"module_stderr": "one\ntwo\n"}, "the audit failed: one"),
         (None, "The host gave no result; the play ended for it before the audit."),
         ({"findings": []}, "the audit failed"),
     ],
@@ -181,6 +217,7 @@ def test_the_worst_hosts_come_first_and_no_fleet_fills_more_than_a_few_screens()
     assert len(lines) < 250, len(lines)
     assert "\n".join(lines).index("200 rules fail") < "\n".join(lines).index("198 rules fail")
     assert max(map(len, lines)) < 2000 and any("other sets of rules" in line for line in lines)
+    assert sum(line.startswith("  not looked at: ") for line in lines) == 10
     assert any("not looked at for other reasons, 57 hosts" in line for line in lines)
     assert any("and 160 more rules fail" in line for line in lines)
 
