@@ -359,6 +359,15 @@ def test_a_failed_creation_is_told(publish: Publish) -> None:
     assert "The managed image web1 is in the state Failed" in " ".join(out.split())
 
 
+@pytest.mark.parametrize("variables", [{"publish_vhd": ""}, {"publish_source_vm": "builder"}])
+def test_what_is_published_is_asked_before_anything_is_read(publish: Publish, variables: dict[str, Any]) -> None:
+    out = publish.run(**variables)
+    assert (
+        publish.status != 0 and "Set azure_publish_vhd to the path of the fixed VHD, or azure_publish_source_vm" in out
+    )
+    assert "Look for the manifest" not in out and "Read the size" not in out, out
+
+
 def test_without_manifest_variables_say_it(publish: Publish) -> None:
     publish.manifest.unlink()
     out = publish.run()
