@@ -11,9 +11,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import fleet  # noqa: E402
+import prepare  # noqa: E402
 import provenance  # noqa: E402
 
 from ansible_collections.linuxvhd.azure.plugins.plugin_utils import report  # noqa: E402
+
+RECAP = "PLAY RECAP ***\nvm : ok=9 changed=0 unreachable=0 failed=0 skipped=0 rescued=0 ignored=0\n"
 
 
 def output(number: int, unseen: tuple[str, ...] = ("vm005", "vm050"), more: int = 0) -> str:
@@ -43,6 +46,23 @@ def test_a_summary_that_leaves_a_host_out_is_an_error() -> None:
     with pytest.raises(SystemExit, match="9 lines for 10 hosts"):
         fleet.judge_summary(output(10).replace("  vm007 ", "  x "), 10, ["vm005"])
     assert fleet.FEW == report.MANY
+
+
+@pytest.mark.parametrize(
+    ("script", "first", "second", "expected"),
+    [
+        (100, 150, 37.5, []),
+        (100, 151, 30, ["the first run took 1.51 of the script's time; the goal is 1.5"]),
+        (100, 100, 26, ["the second run took 0.26 of the first; the goal is 0.25"]),
+        (100, 200, 100, ["2.00 of the script's", "0.50 of the first"]),
+    ],
+)
+def test_the_goals_of_preparing(script: float, first: float, second: float, expected: list[str]) -> None:
+    found = prepare.missed(script, first, second)
+    assert len(found) == len(expected) and all(part in sentence for part, sentence in zip(expected, found))
+    runs = [prepare.Run(seconds, prepare.parse_recap(RECAP, "vm"), [], 9) for seconds in (first, second)]
+    text = prepare.page("vm", script, runs[0], runs[1], "kvm")
+    assert provenance.state() in text and text.count("Missed: ") == len(expected)
 
 
 def test_a_page_of_figures_says_which_state_it_speaks_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
