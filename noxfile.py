@@ -246,7 +246,11 @@ def upload(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """The audit's page in a real Chromium; skipped with a reason where there is none."""
+    """The pages in a real Chromium, skipped with a reason where there is none; -- --update-pictures: docs/images."""
+    if "--update-pictures" in session.posargs:
+        folders = os.pathsep.join([str(ROOT / "tests"), str(ROOT / ".ansible/collections")])
+        session.run(sys.executable, "-m", "browser.pictures", env={**path_environment(), "PYTHONPATH": folders})
+        return
     session.run(tool("pytest"), "-q", "tests/browser", *session.posargs, env=path_environment())
 
 

@@ -2,7 +2,7 @@
 
     pytest tests/browser -k proof
 
-The pictures are left in tests/output/browser; docs/images/proof.png is proof-1280.png.
+The pictures are left in tests/output/browser; pictures.py makes those of docs/images.
 """
 
 from __future__ import annotations
