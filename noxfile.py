@@ -38,12 +38,17 @@ GUEST_SCENARIOS = ("default",)
 
 #: What ansible-test does not see.
 NOT_STAGED = (
-    *(".ansible/", "benchmarks/", "molecule/", "noxfile.py", "tests/pageblob_server.py"),
+    *(".ansible/", "benchmarks/", "molecule/", "noxfile.py", "tests/pageblob_server.py", "tests/results.py"),
     *(f"tests/{name}/" for name in PYTEST_TIERS),
 )
 
 #: pip versions whose bootstrap script the supported releases of ansible-test ask for.
 PIP_BOOTSTRAP_VERSIONS = ("20_3_4", "21_3_1", "23_1_2", "24_2")
+
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+import results  # noqa: E402
 
 
 def tool(name: str) -> str:
@@ -107,10 +112,28 @@ def lint(session: nox.Session) -> None:
     session.run(tool("ansible-lint"), "--offline", "--strict", env=path_environment())
 
 
+def pytest_tier(session: nox.Session, folder: str, *options: str, env: dict[str, str] | None = None) -> None:
+    """Run a folder of tests, or what the caller asked for of it.
+
+    Of a whole run the numbers are written down for docs/make_supported.py, failed or not.
+    """
+    report = CACHE / "junit" / (folder.replace("/", "-") + ".xml")
+    report.unlink(missing_ok=True)
+    arguments = [tool("pytest"), "-q", *options, folder, f"--junitxml={report}", *session.posargs]
+    try:
+        session.run(*arguments, env=env)
+    finally:
+        if report.exists() and not session.posargs:
+            results.record(results.of_junit(folder, report))
+
+
 @nox.session
 def unit(session: nox.Session) -> None:
     """The logic, over real files and generated input, without Ansible."""
-    session.run(tool("pytest"), "-q", "-n", WORKERS, *session.posargs)
+    if session.posargs:
+        session.run(tool("pytest"), "-q", "-n", WORKERS, *session.posargs)
+    else:
+        pytest_tier(session, "tests/unit", "-n", WORKERS)
 
 
 @nox.session
@@ -178,9 +201,19 @@ def sanity(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Each module for real, through Ansible, on a temporary root: check, run, again, again in check."""
-    ansible_test(session, "integration")
+    passed = 0
+    try:
+        ansible_test(session, "integration")
+        passed = 1
+    finally:
+        if not session.posargs:
+            results.record([results.entry("tests/integration/targets", passed, 1 - passed, 0)])
     session.chdir(ROOT)
-    session.run(tool("pytest"), "-q", "tests/distribution")
+    # What the caller adds is for ansible-test.
+    if session.posargs:
+        session.run(tool("pytest"), "-q", "tests/distribution")
+    else:
+        pytest_tier(session, "tests/distribution")
 
 
 @nox.session
@@ -223,6 +256,7 @@ def guest(session: nox.Session) -> None:
     failed = []
     with concurrent.futures.ThreadPoolExecutor(max_workers=int(WORKERS)) as pool:
         for scenario, code, seconds in pool.map(run, scenarios):
+            results.record([results.entry(f"molecule/{scenario}", int(code == 0), int(code != 0), 0)])
             session.log(f"scenario {scenario}: {'passed' if code == 0 else 'FAILED'} in {seconds:.0f} s")
             if code:
                 failed.append(scenario)
@@ -241,7 +275,7 @@ def summary_lines(text: str) -> list[str]:
 @nox.session
 def upload(session: nox.Session) -> None:
     """Uploads through Ansible, against our strict server and, where npm is there, a real Azurite."""
-    session.run(tool("pytest"), "-q", "tests/upload", *session.posargs, env=path_environment())
+    pytest_tier(session, "tests/upload", env=path_environment())
 
 
 @nox.session
@@ -261,25 +295,25 @@ def proof(session: nox.Session) -> None:
     environment = path_environment()
     if "AZURE_PROOF_IMAGE" not in os.environ and images:
         environment["AZURE_PROOF_IMAGE"] = str(images[0])
-    session.run(tool("pytest"), "-q", "-rs", "tests/proof", *session.posargs, env=environment)
+    pytest_tier(session, "tests/proof", "-rs", env=environment)
 
 
 @nox.session
 def chroot(session: nox.Session) -> None:
     """Modules with the real tools of the distribution, in a chroot; needs root and mmdebstrap."""
-    session.run(tool("pytest"), "-q", "-rs", "tests/chroot", *session.posargs, env=path_environment())
+    pytest_tier(session, "tests/chroot", "-rs", env=path_environment())
 
 
 @nox.session
 def roles(session: nox.Session) -> None:
     """The roles' task lists on a stand-in of every family and version; needs root (mount namespaces)."""
-    session.run(tool("pytest"), "-q", "-rs", "tests/roles", *session.posargs, env=path_environment())
+    pytest_tier(session, "tests/roles", "-rs", env=path_environment())
 
 
 @nox.session
 def runner(session: nox.Session) -> None:
     """Audit and preparation of a real guest through ansible-runner's transmit, worker and process; slow without KVM."""
-    session.run(tool("pytest"), "-q", "-rs", "tests/runner", *session.posargs, env=path_environment())
+    pytest_tier(session, "tests/runner", "-rs", env=path_environment())
 
 
 @nox.session

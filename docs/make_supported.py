@@ -3,11 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes docs/supported.md, from the vendor tables and from docs/supported.yml, which says what was run where.
 
-python3 docs/make_supported.py
+python3 docs/make_supported.py [--results .cache/results.jsonl --output build/supported.md]
+
+With the results that the noxfile wrote down, a further column says for each row what was recorded last, of which commit
+and when. Such a page is not the committed one, which speaks by the word "seen" alone.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,9 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / ".ansible/collections"))
+sys.path[:0] = [str(ROOT / ".ansible/collections"), str(ROOT / "tests")]
+
+import results  # noqa: E402
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.profiles import RELEASES  # noqa: E402
 
@@ -57,8 +63,8 @@ def runs() -> list[dict[str, Any]]:
     return found
 
 
-def page() -> str:
-    """The whole page."""
+def page(recorded: dict[str, dict[str, Any]] | None = None) -> str:
+    """The whole page; with what was recorded of the rows' tests, if it is given."""
     lines = [
         "<!-- Written by docs/make_supported.py from docs/supported.yml and the vendor tables. -->",
         "# Supported systems, and what was run where",
@@ -77,12 +83,14 @@ def page() -> str:
         "",
         "## What was run",
         "",
-        "| what | where | how | seen | test |",
-        "|---|---|---|---|---|",
+        "| what | where | how | seen | test |" + (" recorded |" if recorded is not None else ""),
+        "|---|---|---|---|---|" + ("---|" if recorded is not None else ""),
     ]
     for run in runs():
         test = f"`{run['test']}`" if run.get("test") else ""
         lines.append(f"| {run['what']} | {run['where']} | {run['how']} | {run['seen']} | {test} |")
+        if recorded is not None:
+            lines[-1] += f" {results.words(recorded.get(run.get('test', '')))} |"
     lines += [
         "",
         "Nothing here ran on Azure, nor on RHEL, SUSE or Ubuntu themselves: their values come from the documents",
@@ -93,4 +101,12 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    if bool(options.results) != bool(options.output):
+        parser.error("--results and --output go together: docs/supported.md is made without results")
+    target = options.output or PAGE
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(page(results.latest(options.results) if options.results else None))
