@@ -8,6 +8,7 @@ Private to the collection: its interface may change in any release.
 """
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -137,6 +138,25 @@ def _die_with_parent() -> Optional[Callable[[], None]]:
     return apply
 
 
+def _no_room(folder: str, exc: Exception) -> AzurePrepError:
+    """What the host refused, as a sentence: most often room for the proof's private folder."""
+    if not isinstance(exc, OSError):
+        return AzurePrepError("The proof ended early: %s." % str(exc).rstrip("."))
+    reasons = {
+        errno.ENOSPC: "the file system is full; free some space",
+        errno.EDQUOT: "the disk quota is used up; free some space",
+        errno.EROFS: "the file system is mounted read-only; remount it read-write",
+        errno.EACCES: "permission denied; let this user write there",
+        errno.EPERM: "not permitted; let this user write there",
+    }
+    reason = reasons.get(exc.errno or 0, str(exc.strerror or exc).lower())
+    place = folder or os.environ.get("TMPDIR", "/tmp")
+    return AzurePrepError(
+        "Cannot keep the proof's files in %s: %s, or name another directory by TMPDIR. The guest was ended."
+        % (place, reason)
+    )
+
+
 class Idleness:
     """Since when a guest has done nothing: no processor time worth naming, nothing on the console, no request."""
 
@@ -206,6 +226,10 @@ class Proof:
                 break
         try:
             self._start()
+        except (OSError, subprocess.SubprocessError) as exc:
+            folder = self.folder
+            self.close()
+            raise _no_room(folder, exc)
         except BaseException:
             self.close()
             raise
@@ -419,6 +443,11 @@ class Proof:
             self.monitor = None
             return
         for event in self.monitor.events:
+            if event.get("event") == "BLOCK_IO_ERROR" and event.get("data", {}).get("action") == "stop":
+                # QEMU holds the guest until there is room, and would hold it for ever.
+                nospace = event["data"].get("nospace")
+                reason = str(event["data"].get("reason", "")).lower()
+                raise _no_room(self.folder, OSError(errno.ENOSPC if nospace else errno.EIO, reason))
             if event.get("event") == "RESET":
                 self.resets += 1
                 # A reset that the guest asked for; the other kind is ours.
@@ -883,7 +912,10 @@ class Proof:
 def prove(options: Options, say: Callable[[str], None] = lambda text: None) -> Dict[str, Any]:
     """Run one proof from start to end; nothing of it is left behind but the artifacts."""
     with Proof(options, say) as proof:
-        return proof.run()
+        try:
+            return proof.run()
+        except (OSError, subprocess.SubprocessError) as exc:
+            raise _no_room(proof.folder, exc)
 
 
 def rehearse(options: Options) -> Dict[str, Any]:

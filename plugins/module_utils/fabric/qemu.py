@@ -179,8 +179,9 @@ def _probe_kvm(binary: str, timeout: float, device: str, cpuinfo: str) -> Tuple[
         return False, "%s cannot be read: %s" % (cpuinfo, exc.strerror)
     if not flags:
         return False, "%s exists, but the processor offers neither vmx nor svm" % device
-    folder = tempfile.mkdtemp(prefix="azure-kvm-")
+    folder = ""
     try:
+        folder = tempfile.mkdtemp(prefix="azure-kvm-")
         image = os.path.join(folder, "probe.img")
         with open(image, "wb") as stream:
             stream.write(PROBE_SECTOR)
@@ -195,7 +196,8 @@ def _probe_kvm(binary: str, timeout: float, device: str, cpuinfo: str) -> Tuple[
     except (OSError, AzurePrepError) as exc:
         return False, str(exc)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
     if done.returncode != PROBE_STATUS:
         told = done.stderr.decode("utf-8", "replace").strip().splitlines()
         return False, "KVM does not run a guest: %s" % (told[-1] if told else "exit status %d" % done.returncode)

@@ -306,14 +306,15 @@ def encrypt_certificates(bundle: str, folder: str, transport: str, cipher: str) 
     rows = [body[at : at + 64] for at in range(0, len(body), 64)]
     pem = "-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n" % "\n".join(rows)
     path = os.path.join(folder, "transport-%d.pem" % threading.get_ident())
-    with open(path, "w", encoding="ascii") as stream:
-        stream.write(pem)
     try:
+        with open(path, "w", encoding="ascii") as stream:
+            stream.write(pem)
         encrypted = _openssl(["cms", "-encrypt", "-binary", "-outform", "DER", option, "-in", bundle, path])
-    except (AzurePrepError, subprocess.SubprocessError) as exc:
+    except (AzurePrepError, OSError, subprocess.SubprocessError) as exc:
         raise ValueError(str(exc))
     finally:
-        os.unlink(path)
+        if os.path.exists(path):
+            os.unlink(path)
     # In lines: OpenSSL reads no base64 line longer than about a thousand characters.
     return base64.encodebytes(encrypted).decode("ascii")
 
