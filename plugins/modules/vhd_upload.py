@@ -322,15 +322,23 @@ class ProgressFile:
             return
         self._last = (progress.phase, time.monotonic())
         line = json.dumps(dict(progress._asdict(), text=upload.progress_line(self._name, progress)))
-        os.pwrite(self._descriptor, line.encode("utf-8").ljust(LINE - 1) + b"\n", 0)
+        try:
+            os.pwrite(self._descriptor, line.encode("utf-8").ljust(LINE - 1) + b"\n", 0)
+        except OSError as exc:
+            # Nobody wants to lose an upload of hours to a full /tmp.
+            self.warning = "Cannot write progress_file %s: %s." % (self._path, exc.strerror or exc)
+            self.close()
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
+            self._descriptor = -1
             try:
                 os.unlink(self._path)
             except FileNotFoundError:
                 return
+            except OSError as exc:
+                self.warning = "Cannot remove progress_file %s: %s." % (self._path, exc.strerror or exc)
 
 
 def connect(params: Dict[str, Any], address: Address) -> PageBlobClient:

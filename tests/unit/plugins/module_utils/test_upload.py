@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import hashlib
 import io
 import os
 import random
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd import footer, upload
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.pageblob import Address, PageBlobClient, Policy
 from ansible_collections.linuxvhd.azure.plugins.module_utils.vhd.upload_source import GIB, open_source
+from ansible_collections.linuxvhd.azure.plugins.modules import vhd_upload
 
 MIB = 1024 * 1024
 SIZE = 24 * MIB
@@ -584,6 +587,35 @@ def test_progress_lines(eta: float | None, tail: str) -> None:
     line = upload.progress_line("/x/disk.vhd", upload.Progress("sending", 42, 100, 5 * MIB, 2.5 * MIB, eta))
     assert line.startswith("disk.vhd: sending, 42 %, 5.0 MiB sent, 2.5 MiB/s")
     assert line.endswith(tail)
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "words"),
+    [
+        ("open", errno.EROFS, "Cannot create progress_file .*: Read-only file system"),
+        ("pwrite", errno.ENOSPC, "Cannot write progress_file .*: No space left on device"),
+        ("unlink", errno.EROFS, "Cannot remove progress_file .*: Read-only file system"),
+    ],
+)
+def test_a_progress_file_that_cannot_be_written_is_a_warning(
+    server: PageBlobServer, vhd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, code: int, words: str
+) -> None:
+    """The module writes nothing else: a full or read-only disk costs no upload."""
+    told = tmp_path / "progress"
+    real = getattr(os, step)
+
+    def fail(where: str | int, *arguments: object) -> object:
+        if str(told) in (where, os.readlink(f"/proc/self/fd/{where}") if step == "pwrite" else ""):
+            raise OSError(code, os.strerror(code))
+        return real(where, *arguments)
+
+    monkeypatch.setattr(os, step, fail)
+    params = {name: option.get("default") for name, option in vhd_upload.argument_spec().items()}
+    params.update(path=str(vhd), progress_file=str(told))
+    result = vhd_upload.run(params, Address(server.url()), False)
+    assert server.blob().content() == vhd.read_bytes()
+    (warning,) = result["warnings"]
+    assert re.match(words, warning)
 
 
 def test_the_lease_id_is_ours_alone(vhd: Path, tmp_path: Path) -> None:
