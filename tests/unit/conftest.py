@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -35,6 +36,27 @@ class FaultAt:
         self.steps.append((step, path))
         if len(self.steps) - 1 == self.number:
             raise self.error
+
+
+class FaultFrom:
+    """A fault for Host: from the n-th step on the steps of some kinds fail. As it stands, a disk that is full: whatever
+    needs room fails, deleting and renaming work."""
+
+    NEEDS_ROOM = ("mkdir", "create", "write", "fsync", "backup", "symlink", "link")
+    CHANGES = (*NEEDS_ROOM, "rename", "unlink", "chmod", "rmdir", "truncate")
+
+    def __init__(self, number: int, code: int = errno.ENOSPC, steps: tuple[str, ...] = NEEDS_ROOM) -> None:
+        self.number, self.code, self.kinds, self.seen = number, code, steps, 0
+
+    def __call__(self, step: str, path: str) -> None:
+        self.seen += 1
+        if self.seen > self.number and step in self.kinds:
+            raise OSError(self.code, os.strerror(self.code))
+
+
+def read_only_disk() -> FaultFrom:
+    """A fault for Host: no change of any kind is possible, as on a file system that is mounted read-only."""
+    return FaultFrom(0, errno.EROFS, FaultFrom.CHANGES)
 
 
 def write_tree(base: Path, files: Mapping[str, str | bytes]) -> None:

@@ -7,9 +7,9 @@ undisturbed one would have ended.
 
 from __future__ import annotations
 
+import ast
 import errno
 import os
-import re
 import resource
 import signal
 import sys
@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import FaultAt, write_tree
+from conftest import FaultAt, FaultFrom, read_only_disk, write_tree
 from test_guest_modules import CASES, DEBIAN, TREE, UBUNTU
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.modules import (
+    azure_audit,
+    azure_profile_info,
     azure_repositories,
     efi_fallback,
     fstab_uuid,
@@ -34,19 +36,63 @@ from ansible_collections.linuxvhd.azure.plugins.modules import (
 
 ROOT = Path(__file__).parents[4]
 
-#: Modules that are driven through their faults elsewhere, because their steps are more than files; and those that
-#: write nothing. {module: the test file, or why there is nothing to test}
+
+class Faults(NamedTuple):
+    """The tests of a module that is not driven through its faults here, as file::test, or why there is none."""
+
+    full: str
+    readonly: str
+    killed: str
+
+
+BOOT = "tests/unit/plugins/modules/test_grub_azure_cmdline.py::"
+INITRD = "tests/unit/plugins/modules/test_initrd_hyperv.py::"
+CLEANING = "tests/unit/plugins/module_utils/deprovision/test_process.py::"
+IMAGE = "tests/unit/plugins/module_utils/vhd/test_crash.py::"
+REPORT = "tests/unit/plugins/action/test_report_faults.py::"
+PROOF = "tests/unit/plugins/module_utils/fabric/test_proof_faults.py::"
+READS = "tests/unit/plugins/modules/test_faults.py::test_what_only_reads_changes_nothing"
+PROGRESS = "tests/unit/plugins/module_utils/test_upload.py::test_a_progress_file_that_cannot_be_written_is_a_warning"
+MANAGER = "the package manager writes, and puts its own house in order"
+
+#: Modules whose steps are more than files, and those that write nothing.
 ELSEWHERE = {
-    "grub_azure_cmdline": "tests/unit/plugins/modules/test_grub_azure_cmdline.py",
-    "initrd_hyperv": "tests/unit/plugins/modules/test_initrd_hyperv.py",
-    "deprovision": "tests/unit/plugins/module_utils/deprovision/test_process.py",
-    "vhd_align": "tests/unit/plugins/module_utils/vhd/test_crash.py",
-    "vhd_upload": "tests/unit/plugins/module_utils/test_upload.py",
-    "azure_audit": "reads only",
-    "azure_profile_info": "reads only",
-    "azure_audit_report": "an action plugin; it writes reports on the controller, each with one rename",
-    "azure_packages": "the package manager writes",
-    "first_boot": "writes logs of a throw-away guest",
+    "grub_azure_cmdline": Faults(
+        BOOT + "test_a_failure_at_any_step_puts_everything_back",
+        BOOT + "test_a_read_only_disk_is_named_and_changes_nothing",
+        BOOT + "test_a_power_cut_at_any_step_leaves_every_entry_bootable",
+    ),
+    "initrd_hyperv": Faults(
+        INITRD + "test_a_failure_at_any_step_puts_all_back",
+        INITRD + "test_a_read_only_disk_is_named_and_changes_nothing",
+        INITRD + "test_a_power_cut_at_any_step_leaves_an_image_that_boots",
+    ),
+    "deprovision": Faults(
+        CLEANING + "test_a_disk_that_is_full_is_told_and_a_run_with_room_finishes",
+        CLEANING + "test_a_read_only_disk_keeps_the_way_in",
+        CLEANING + "test_killed_at_steps_of_every_kind_and_run_again",
+    ),
+    "vhd_align": Faults(
+        IMAGE + "test_a_really_full_file_system",
+        IMAGE + "test_a_read_only_file_system_is_named",
+        IMAGE + "test_kill_9_at_every_step_in_place",
+    ),
+    "vhd_upload": Faults(
+        PROGRESS, PROGRESS, "tests/unit/plugins/module_utils/test_upload.py::test_killed_at_every_request"
+    ),
+    "azure_audit": Faults(READS, READS, READS),
+    "azure_profile_info": Faults(READS, READS, READS),
+    "azure_audit_report": Faults(
+        REPORT + "test_a_report_that_cannot_be_written_is_a_sentence",
+        REPORT + "test_a_report_that_cannot_be_written_is_a_sentence",
+        REPORT + "test_a_killed_writer_leaves_the_old_report_or_the_new",
+    ),
+    "azure_packages": Faults(MANAGER, MANAGER, MANAGER),
+    "first_boot": Faults(
+        PROOF + "test_no_file_of_a_proof_can_be_made",
+        PROOF + "test_a_temporary_directory_that_really_cannot_be_written",
+        "tests/proof/test_first_boot.py::test_nothing_is_left_after_a_signal",
+    ),
 }
 
 BLKID = "DEVNAME=/dev/vda1\nUUID=1-1\n\nDEVNAME=/dev/vdb1\nUUID=2-2\n"
@@ -120,20 +166,6 @@ ALL: dict[str, Case] = {
 }
 
 
-class FaultFrom:
-    """A disk that is full from the n-th step on: whatever needs room fails, deleting and renaming work."""
-
-    NEEDS_ROOM = ("mkdir", "create", "write", "fsync", "backup", "symlink", "link")
-
-    def __init__(self, number: int, code: int = errno.ENOSPC, steps: tuple[str, ...] = NEEDS_ROOM) -> None:
-        self.number, self.code, self.kinds, self.seen = number, code, steps, 0
-
-    def __call__(self, step: str, path: str) -> None:
-        self.seen += 1
-        if self.seen > self.number and step in self.kinds:
-            raise OSError(self.code, os.strerror(self.code))
-
-
 def tree(root: Path, case: Case) -> Path:
     root.mkdir(parents=True)
     write_tree(root, case.files)
@@ -178,9 +210,27 @@ def test_every_module_is_here_or_elsewhere() -> None:
     modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
     assert modules == set(ALL) | set(ELSEWHERE)
     assert not set(ALL) & set(ELSEWHERE)
-    for where in ELSEWHERE.values():
-        if where.startswith("tests/"):
-            assert re.search("FaultAt|Killed", (ROOT / where).read_text()), where
+    for name, faults in ELSEWHERE.items():
+        for kind, where in faults._asdict().items():
+            path, _sep, test = where.partition("::")
+            if not test:
+                assert " " in where, f"{name}, {kind}: neither a test nor a reason"
+                continue
+            functions = [node.name for node in ast.parse((ROOT / path).read_text()).body if hasattr(node, "name")]
+            assert test in functions, f"{name}, {kind}: {where} does not exist"
+
+
+@pytest.mark.parametrize("module", [azure_audit, azure_profile_info], ids=lambda module: module.__name__.split(".")[-1])
+def test_what_only_reads_changes_nothing(tmp_path: Path, module: Any) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    write_tree(root, TREE)
+    before = sorted((str(path), path.lstat().st_mtime_ns, path.lstat().st_ino) for path in root.rglob("*"))
+    params = {name: option.get("default") for name, option in module.argument_spec().items()}
+    counter = FaultAt()
+    assert not module.run({**params, "account": ""}, Host(str(root), fault=counter), False)["changed"]
+    assert {step for step, _path in counter.steps} <= {"run"}
+    assert sorted((str(path), path.lstat().st_mtime_ns, path.lstat().st_ino) for path in root.rglob("*")) == before
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["full", "broken"])
@@ -216,9 +266,8 @@ def test_a_read_only_disk_changes_nothing(tmp_path: Path, name: str) -> None:
     case = ALL[name]
     root = tree(tmp_path / "root", case)
     before = snapshot(root)
-    everything = (*FaultFrom.NEEDS_ROOM, "rename", "unlink", "chmod", "rmdir")
     with pytest.raises(AzurePrepError, match="mounted read-only"):
-        run(case, root, FaultFrom(0, errno.EROFS, everything))
+        run(case, root, read_only_disk())
     assert snapshot(root) == before
 
 

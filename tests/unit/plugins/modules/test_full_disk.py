@@ -5,24 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import FaultAt
+from conftest import FaultAt, FaultFrom
 from test_grub_azure_cmdline import make, snapshot
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.modules import grub_azure_cmdline
-
-
-class FullDisk:
-    """A fault for Host: from the n-th step on nothing new can be written; names can still be changed and removed."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.steps = 0
-
-    def __call__(self, step: str, _path: str) -> None:
-        self.steps += 1
-        if self.steps > self.number and step in ("create", "write", "backup", "mkdir"):
-            raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize("name", ["debian12", "el8", "sles11"])
@@ -31,7 +18,7 @@ def test_a_disk_that_stays_full_does_not_keep_files_from_being_put_back(tmp_path
     grub_azure_cmdline.run({}, make(tmp_path / "count", name, fault=counter), False)
     writes = [number for number, (step, _path) in enumerate(counter.steps) if step in ("create", "backup")]
     for number in writes:
-        host = make(tmp_path / str(number), name, fault=FullDisk(number))
+        host = make(tmp_path / str(number), name, fault=FaultFrom(number))
         before = snapshot(host)
         with pytest.raises(AzurePrepError, match="Every file was put back"):
             grub_azure_cmdline.run({}, host, False)

@@ -13,7 +13,7 @@ from typing import Any
 import boot_trees
 import pytest
 from boot_doubles import GeneratorHost
-from conftest import FaultAt, Killed, write_tree
+from conftest import FaultAt, Killed, read_only_disk, write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline
 from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders import kernel_cmdline
@@ -259,6 +259,15 @@ def test_a_failure_at_any_step_puts_everything_back(tmp_path: Path, name: str) -
         with pytest.raises(AzurePrepError, match="put back"):
             grub_azure_cmdline.run({}, host, False)
         assert snapshot(host) == before, counter.steps[number]
+
+
+@pytest.mark.parametrize("name", ["debian12", "ubuntu2204", "el6", "el8", "el9", "sles11", "sdboot"])
+def test_a_read_only_disk_is_named_and_changes_nothing(tmp_path: Path, name: str) -> None:
+    host = make(tmp_path, name, fault=read_only_disk())
+    before = snapshot(host)
+    with pytest.raises(AzurePrepError, match="mounted read-only"):
+        grub_azure_cmdline.run({}, host, False)
+    assert snapshot(host) == before
 
 
 @pytest.mark.parametrize("name", ["debian12", "el6", "el8", "el9", "sdboot"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from boot_doubles import ImageHost, image, kernel_tree
-from conftest import FaultAt, Killed, write_tree
+from conftest import FaultAt, Killed, read_only_disk, write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult
@@ -168,6 +168,15 @@ def test_a_failure_at_any_step_puts_all_back(tmp_path: Path, generator: str) -> 
         with pytest.raises(AzurePrepError):
             initrd_hyperv.run({}, host, False)
         assert snapshot(host) == before, counter.steps[number]
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_a_read_only_disk_is_named_and_changes_nothing(tmp_path: Path, generator: str) -> None:
+    host = make(tmp_path, generator, {NEW: ["ext4"]}, read_only_disk())
+    before = snapshot(host)
+    with pytest.raises(AzurePrepError, match="mounted read-only"):
+        initrd_hyperv.run({}, host, False)
+    assert snapshot(host) == before
 
 
 @pytest.mark.parametrize("generator", GENERATORS)

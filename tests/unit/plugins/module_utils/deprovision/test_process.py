@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import FaultAt, Killed, write_tree
+from conftest import FaultAt, FaultFrom, read_only_disk, write_tree
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import process
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import STATE_FILE, Context, Options
@@ -227,26 +230,83 @@ def test_a_second_run_changes_nothing(used: Host) -> None:
     assert all_files(used) == before
 
 
-def test_killed_at_every_step_and_run_again(used: Host, tmp_path: Path) -> None:
-    """Wherever a power cut comes, the next run ends with the same tree as a run that was not cut."""
+def steps_of_every_kind(root: str, wanted: tuple[str, ...] = ()) -> tuple[set[str], list[tuple[int, str, str]]]:
+    """What an undisturbed run leaves, and the first and the last step of each kind that it took.
+
+    wanted: the kinds, where not all count. All steps would take minutes: each costs a run and a half.
+    """
+    counter = FaultAt()
+    reference = Host(root, fault=counter)
+    run(reference)
+    places: dict[str, list[int]] = {}
+    for number, (step, _path) in enumerate(counter.steps):
+        places.setdefault(step, []).append(number)
+    assert set(wanted) <= set(places) and len(places) > 6 and len(counter.steps) > 80
+    kinds = [found for step, found in places.items() if not wanted or step in wanted]
+    chosen = {found[0] for found in kinds} | {found[-1] for found in kinds}
+    return set(all_files(reference)), [(number, *counter.steps[number]) for number in sorted(chosen)]
+
+
+def test_killed_at_steps_of_every_kind_and_run_again(used: Host, tmp_path: Path) -> None:
+    """Wherever a process ends without tidying up, the next run ends with the same tree as one that was not cut."""
     pristine = tmp_path / "pristine"
     shutil.copytree(used.root, pristine, symlinks=True)
-    counter = FaultAt()
-    reference = Host(used.root, fault=counter)
-    run(reference)
-    expected = all_files(reference)
-    steps = len(counter.steps)
-    assert steps > 80
-    for number in range(0, steps, 13):
+    expected, steps = steps_of_every_kind(used.root)
+    for number, step, path in steps:
         root = tmp_path / "cut"
         shutil.copytree(pristine, root, symlinks=True)
-        with pytest.raises(Killed):
-            run(Host(str(root), fault=FaultAt(number)))
+        count = itertools.count()
+
+        def kill(_step: str, _path: str, number: int = number, count: Iterator[int] = count) -> None:
+            if next(count) == number:
+                os._exit(9)
+
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            try:
+                run(Host(str(root), fault=kill))
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, (step, path)
         host = Host(str(root))
         result = run(host)
-        assert process.failure_sentence(result) is None, counter.steps[number]
-        assert set(all_files(host)) == set(expected), counter.steps[number]
+        assert process.failure_sentence(result) is None, (step, path)
+        assert set(all_files(host)) == expected, (step, path)
         shutil.rmtree(root)
+
+
+def test_a_disk_that_is_full_is_told_and_a_run_with_room_finishes(used: Host, tmp_path: Path) -> None:
+    pristine = tmp_path / "pristine"
+    shutil.copytree(used.root, pristine, symlinks=True)
+    expected, steps = steps_of_every_kind(used.root, ("create", "write", "fsync"))
+    for number, step, path in steps:
+        root = tmp_path / "full"
+        shutil.copytree(pristine, root, symlinks=True)
+        try:
+            sentence = process.failure_sentence(run(Host(str(root), fault=FaultFrom(number))))
+        except AzurePrepError as exc:
+            # Before anything was touched: what a repeated run has to know could not be written down.
+            sentence = str(exc)
+            assert number < 4 and all_files(Host(str(root))) == all_files(Host(str(pristine)))
+        assert sentence and re.search("full|[Nn]o space", sentence), (step, path, sentence)
+        host = Host(str(root))
+        assert process.failure_sentence(run(host)) is None, (step, path)
+        assert set(all_files(host)) == expected, (step, path)
+        shutil.rmtree(root)
+
+
+def test_a_read_only_disk_keeps_the_way_in(used: Host) -> None:
+    before = all_files(used)
+    with pytest.raises(AzurePrepError, match="mounted read-only"):
+        run(Host(used.root, fault=read_only_disk()))
+    assert all_files(used) == before
+    # What was writable when it began and is read-only from then on.
+    result = run(Host(used.root, fault=FaultFrom(8, errno.EROFS, FaultFrom.CHANGES)))
+    assert "can still log in" in result["stopped"]
+    assert "read-only" in (process.failure_sentence(result) or "").lower()
+    for path in ("/etc/ssh/ssh_host_rsa_key", "/root/.ssh/authorized_keys", "/etc/shadow", "/etc/passwd"):
+        assert used.read_bytes(path) == before[path], path
 
 
 def test_an_error_in_the_main_phase_keeps_the_way_in(used: Host) -> None:

@@ -273,6 +273,26 @@ def test_a_really_full_file_system(tmp_path: Path) -> None:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a file system read-only")
+def test_a_read_only_file_system_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "sealed"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(folder)], capture_output=True).returncode != 0:
+        pytest.skip("nothing may be mounted here")
+    try:
+        inside, outside = folder / "disk.raw", tmp_path / "disk.raw"
+        raw_image(inside, SIZE, True)
+        raw_image(outside, SIZE, True)
+        before = inside.read_bytes()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        for path, dest in ((inside, ""), (outside, str(folder / "out.vhd"))):
+            with pytest.raises(AzurePrepError, match="Cannot .*sealed.*The file system is mounted read-only"):
+                align.run(align.Options(str(path), dest=dest, min_size_mib=1, lock_timeout=0), Host("/"))
+        assert inside.read_bytes() == before and os.listdir(folder) == ["disk.raw"]
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
 def test_a_cut_in_the_middle_removes_the_work_file(tmp_path: Path) -> None:
     path, dest = tmp_path / "disk.raw", tmp_path / "out.vhd"
     raw_image(path, SIZE, False)
