@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import leaks  # noqa: I001 (tests/ is on the path)
 import pytest
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.fabric import proof
@@ -45,6 +46,9 @@ GOOD: list[tuple[str, str, str, dict[str, Any]]] = [
     ("testing-cloud-init", "1", "cloud-init", {}),
     ("testing-both", "2", "cloud-init", {"certificates": True}),
 ]
+
+#: What a proof leaves for its caller.
+ARTIFACTS = ["packets.pcap", "proof.html", "proof.json", "serial.log"]
 
 RUN = """
 import json, sys
@@ -112,11 +116,21 @@ def test_a_good_image_passes_and_is_not_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "generation", "who", "options"), GOOD, ids=[row[0] for row in GOOD])
-def test_an_image_made_by_other_means_passes(name: str, generation: str, who: str, options: dict[str, Any]) -> None:
+def test_an_image_made_by_other_means_passes(
+    name: str, generation: str, who: str, options: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = other_image(name)
-    wanted = proof.Options(str(image), provisioner=who, generation=generation, timeout=TIMEOUT, **options)
+    folder = tmp_path / "out"
+    wanted = proof.Options(
+        str(image), provisioner=who, generation=generation, timeout=TIMEOUT, artifacts=str(folder), **options
+    )
     result = proof.prove(wanted, print)
     assert result["passed"], result["report"]
+    if wanted.password:
+        assert sorted(path.name for path in folder.iterdir()) == ARTIFACTS
+        assert leaks.in_folder(wanted.password, folder) == []
+        assert leaks.in_bytes(wanted.password, json.dumps(result)) == []
+        assert leaks.in_bytes(wanted.password, capsys.readouterr().out) == []
     assert result["diagnosis"] is None
     assert result["unknown_requests"] == []
     status = {check["id"]: check["status"] for check in result["checks"]}
