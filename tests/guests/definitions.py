@@ -224,7 +224,6 @@ GUESTS = {
         Definition(
             "standin-leap",
             "trixie",
-            firmware="uefi",
             initramfs="dracut",
             network="networkmanager",
             packages=("zypper", *RPM_PACKAGES),
