@@ -217,10 +217,14 @@ def integration(session: nox.Session) -> None:
         pytest_tier(session, "tests/distribution")
 
 
+#: Pythons of the target, by release of ansible-core: the oldest that it supports here, one between, the newest.
+TARGET_PYTHONS = {"2.16": ("3.6",), "2.18": ("3.9", "3.13")}
+
+
 @nox.session
-@nox.parametrize("core", ("2.16", "2.18"))
+@nox.parametrize("core", tuple(TARGET_PYTHONS))
 def compat(session: nox.Session, core: str) -> None:
-    """Sanity and integration on older releases of ansible-core; on 2.16 the target runs Python 3.6 if there is one."""
+    """Sanity and integration on older releases of ansible-core, the target on each of TARGET_PYTHONS that is there."""
     environment = CACHE / f"ansible-core-{core}"
     program = environment / "bin/ansible-test"
     if not program.exists():
@@ -228,13 +232,18 @@ def compat(session: nox.Session, core: str) -> None:
         pip = [str(environment / "bin/python"), "-m", "pip", "install", "-q", f"ansible-core=={core}.*"]
         subprocess.run(pip, check=True)
     ansible_test(session, "sanity", program=str(program))
-    options: tuple[str, ...] = ()
-    if core == "2.16" and (CACHE / "pythons/python3.6").exists():
-        options = ("--controller", f"origin:python={PYTHON}", "--target", "controller:python=3.6")
-    else:
-        session.log("the target runs the controller's Python: no Python 3.6, or a release that does not support it")
-    session.chdir(ROOT)
-    ansible_test(session, "integration", *options, program=str(program))
+    present = [version for version in TARGET_PYTHONS[core] if (CACHE / f"pythons/python{version}").exists()]
+    for version in present:
+        session.chdir(ROOT)
+        options = ("--controller", f"origin:python={PYTHON}", "--target", f"controller:python={version}")
+        ansible_test(session, "integration", *options, program=str(program))
+    if not present:
+        session.chdir(ROOT)
+        ansible_test(session, "integration", program=str(program))
+    absent = [version for version in TARGET_PYTHONS[core] if version not in present]
+    session.log(
+        f"the target ran Python {', '.join(present) or PYTHON}; not installed here: {', '.join(absent) or 'none'}"
+    )
 
 
 @nox.session
