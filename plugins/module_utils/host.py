@@ -22,7 +22,7 @@ import stat as stat_module
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 
@@ -37,6 +37,10 @@ TEMPORARY_PREFIX = ".azure-prep."
 
 #: The longest file that is read whole, in bytes: kernels and boot loaders included, far beyond any configuration.
 MAX_READ = 64 * 1024 * 1024
+
+#: The longest text that is read, in bytes: a list of blocked hosts or of thousands of accounts is a few MiB. Reading
+#: line by line costs many times the memory, and a minute for each 10 MiB.
+MAX_TEXT = 8 * 1024 * 1024
 
 #: The device number of /dev/null (the kernel's list of devices, devices.txt).
 DEV_NULL = os.makedev(1, 3)
@@ -99,6 +103,34 @@ def parse_os_release(text: str) -> OsRelease:
         pretty_name=fields.get("PRETTY_NAME", "") or fields.get("NAME", ""),
         fields=fields,
     )
+
+
+def walk(
+    top: str, onerror: Optional[Callable[[str, OSError], None]] = None
+) -> Iterator[Tuple[str, List[str], List[str]]]:
+    """os.walk(top) without a limit to the depth: before Python 3.12 that calls itself for each level.
+
+    Links count as files, wherever they lead. Of the names the caller may take away where it shall not go. A directory that cannot be read, or whose path is too long for the kernel, is passed over; onerror(folder, exc)
+    is told, and may raise.
+    """
+    pending = [top]
+    while pending:
+        folder = pending.pop()
+        names: List[str] = []
+        files: List[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    try:
+                        (names if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
+                    except OSError:
+                        files.append(entry.name)
+        except OSError as exc:
+            if onerror is not None:
+                onerror(folder, exc)
+            continue
+        yield folder, names, files
+        pending.extend(os.path.join(folder, name) for name in reversed(names))
 
 
 def _to_bytes(data: Data) -> bytes:
@@ -273,19 +305,28 @@ class Host:
         except OSError as exc:
             raise AzurePrepError("Cannot read %s: %s." % (path, exc.strerror or exc))
 
-    def read(self, path: str, default: Optional[str] = None) -> str:
+    def read(self, path: str, default: Optional[str] = None, limit: int = MAX_TEXT) -> str:
         """The content as text. Undecodable bytes survive a round trip (surrogateescape), as do line ends.
 
-        A missing file gives `default`, or the error that says so where no default was given.
+        A missing file gives `default`, or the error that says so where no default was given. A text of more than
+        `limit` bytes is refused.
         """
         try:
-            return self.read_bytes(path).decode("utf-8", "surrogateescape")
+            return self.read_text(path, limit)
         except FileNotFoundError:
             if default is not None:
                 return default
             raise AzurePrepError("%s does not exist." % path)
         except PermissionError:
             raise AzurePrepError("%s may not be read; run with become (as root)." % path)
+
+    def read_text(self, path: str, limit: int = MAX_TEXT) -> str:
+        """As read(), but with the errors of read_bytes() where nothing is there or nothing may be read."""
+        content = self.read_bytes(path)
+        if len(content) > limit:
+            words = "%s is larger than %d MiB, which no such file is; look what it is."
+            raise AzurePrepError(words % (path, limit // (1024 * 1024)))
+        return content.decode("utf-8", "surrogateescape")
 
     def os_release(self) -> OsRelease:
         """Who the system says it is: /etc/os-release, else /usr/lib/os-release, else the release file of older systems,

@@ -12,6 +12,12 @@ from typing import Any, Callable, Dict
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
 
+#: Said where Python has no memory left; its text has room for the root directory.
+NO_MEMORY = (
+    "There is not enough memory to read the system below %s: one of its files is far larger than such files are, or "
+    "the memory of this process is limited (ulimit -v). Nothing more was done."
+)
+
 
 def finish(module: Any, run: Callable[[Dict[str, Any], Host, bool], Dict[str, Any]]) -> None:
     """Call run(params, host, check_mode) on the system below the option root, and end the module with its result.
@@ -23,6 +29,8 @@ def finish(module: Any, run: Callable[[Dict[str, Any], Host, bool], Dict[str, An
         result = run(module.params, Host(module.params["root"]), module.check_mode)
     except AzurePrepError as exc:
         module.fail_json(msg=str(exc), **exc.details)
+    except MemoryError:
+        module.fail_json(msg=NO_MEMORY % module.params["root"])
     for sentence in result.pop("warnings", []):
         module.warn(sentence)
     module.exit_json(**result)

@@ -10,7 +10,7 @@ Private to the collection: its interface may change in any release.
 import re
 from typing import Iterable, List, Sequence, Set
 
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import MAX_READ, Host
 
 DPKG_STATUS = "/var/lib/dpkg/status"
 
@@ -46,7 +46,7 @@ def installed(host: Host, names: Iterable[str]) -> Set[str]:
     if not wanted:
         return set()
     if manager(host) == "apt":
-        return parse_dpkg_status(host.read(DPKG_STATUS)) & set(wanted)
+        return parse_dpkg_status(host.read(DPKG_STATUS, limit=MAX_READ)) & set(wanted)
     if host.which("rpm"):
         output = host.run(["rpm", "-q", "--queryformat", "%{NAME}\\n", "--whatprovides"] + wanted, check=False).stdout
         present = {line.strip() for line in output.split("\n")}

@@ -283,6 +283,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import Context, Options
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.main import NO_MEMORY
 
 
 def argument_spec() -> Dict[str, Any]:
@@ -384,6 +385,8 @@ def main() -> None:
         result = run(module.params, Host(module.params["root"]), module.check_mode)
     except AzurePrepError as exc:
         module.fail_json(msg=str(exc), **exc.details)
+    except MemoryError:
+        module.fail_json(msg=NO_MEMORY % module.params["root"])
     if not module._diff:
         result.pop("diff", None)
     module.exit_json(**result)

@@ -30,7 +30,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.items i
     Item,
 )
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host, walk
 
 #: Rotated logs, deleted rather than emptied: a number, a date or a packer's suffix at the end of the name.
 ROTATED = re.compile(
@@ -275,33 +275,42 @@ def _find_tool_history(context: Context, item: Item) -> List[Entry]:
     return entries
 
 
+def _cannot_look(real: str, exc: OSError) -> None:
+    """For walk(): a directory that is there and cannot be read must not count as empty."""
+    if exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        raise AzurePrepError("Cannot look into %s: %s." % (real, exc.strerror or exc), path=real)
+
+
 def _find_logs(context: Context, item: Item) -> List[Entry]:
     """Every file below the log directory: rotated ones to delete, the others to empty; directories stay."""
     entries = []
     for top in item.paths:
-        if not context.host.is_dir(top):
-            continue
-        pending = [top]
-        while pending:
-            directory = pending.pop(0)
-            for name in context.host.listdir(directory):
-                path = directory + "/" + name
-                remote = filesystems.remote_type(os.path.join(context.host.path(directory), name), context.mounts)
+        base = context.host.path(top)
+        for folder, names, files in walk(base, _cannot_look):
+            inside = top + folder[len(base) :]
+            descend = []
+            for name in sorted(names):
+                path = inside + "/" + name
+                remote = filesystems.remote_type(os.path.join(folder, name), context.mounts)
                 if remote:
                     context.warn("%s lies on a network file system (%s) and was left alone." % (path, remote))
+                elif path != "/var/log/journal" and not _is_protected(context, path):
+                    descend.append(name)
+            names[:] = descend
+            for name in sorted(files):
+                path = inside + "/" + name
+                try:
+                    details = os.lstat(os.path.join(folder, name))
+                except OSError:
                     continue
-                details = context.host.stat(path, follow_last=False)
-                if details is None or path == "/var/log/journal" or _is_protected(context, path):
+                if not stat_module.S_ISREG(details.st_mode) or _is_protected(context, path):
                     continue
-                if stat_module.S_ISDIR(details.st_mode):
-                    pending.append(path)
-                elif stat_module.S_ISREG(details.st_mode):
-                    if ROTATED.search(name):
-                        entries.append(Entry(item.id, "delete", "file", path, details.st_size, 1))
-                    else:
-                        entry = _to_empty(context, item, path, top)
-                        if entry is not None:
-                            entries.append(entry)
+                if ROTATED.search(name):
+                    entries.append(Entry(item.id, "delete", "file", path, details.st_size, 1))
+                else:
+                    entry = _to_empty(context, item, path, top)
+                    if entry is not None:
+                        entries.append(entry)
     return entries
 
 

@@ -21,7 +21,7 @@ from typing import Any, List, Optional, Sequence, Tuple
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
 from ansible_collections.linuxvhd.azure.plugins.module_utils.filesystems import Mount, Walk, is_below
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import TEMPORARY_PREFIX, Host, walk
 
 #: ioctl_iflags(2): numbers on 64-bit machines of the architectures that Azure has, and the two flags of chattr(1)
 #: that forbid root to change a file.
@@ -129,10 +129,59 @@ def remove_directory(real: str) -> Optional[Tuple[str, OSError]]:
     parent = open_parent(real)
     try:
         held = "/proc/self/fd/%d/%s" % (parent, os.path.basename(real))
-        shutil.rmtree(held if os.path.lexists(held) else real, onerror=note)
+        try:
+            shutil.rmtree(held if os.path.lexists(held) else real, onerror=note)
+        except RecursionError:
+            # It calls itself, and holds a descriptor, for each level.
+            failures.append((real, OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
+        if any(error.errno in (errno.EMFILE, errno.ENAMETOOLONG) for _path, error in failures):
+            failures = _remove_deep(parent, os.path.basename(real))
     finally:
         os.close(parent)
     return failures[0] if failures and os.path.lexists(real) else None
+
+
+def _remove_deep(parent: int, top: str) -> List[Tuple[str, OSError]]:
+    """Delete the directory `top` however deep it is: every directory in it is first moved up to its first level."""
+    failures: List[Tuple[str, OSError]] = []
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+    def empty(name: str, number: int, holder: int) -> List[str]:
+        """Delete the files of a directory, move up its directories; the new names of these."""
+        moved: List[str] = []
+        descriptor = os.open(name, flags, dir_fd=holder)
+        try:
+            for inner in os.listdir(descriptor):
+                try:
+                    if stat_module.S_ISDIR(os.lstat(inner, dir_fd=descriptor).st_mode):
+                        above = "%s%d.%d" % (TEMPORARY_PREFIX, number, len(moved))
+                        os.rename(inner, above, src_dir_fd=descriptor, dst_dir_fd=base)
+                        moved.append(above)
+                    else:
+                        os.unlink(inner, dir_fd=descriptor)
+                except OSError as exc:
+                    failures.append((inner, exc))
+        finally:
+            os.close(descriptor)
+        return moved
+
+    try:
+        base = os.open(top, flags, dir_fd=parent)
+        try:
+            pending = empty(top, 0, parent)
+            for number, name in enumerate(pending, 1):
+                try:
+                    # The list grows while it is gone through.
+                    pending.extend(empty(name, number, base))
+                    os.rmdir(name, dir_fd=base)
+                except OSError as exc:
+                    failures.append((name, exc))
+        finally:
+            os.close(base)
+        os.rmdir(top, dir_fd=parent)
+    except OSError as exc:
+        failures.append((top, exc))
+    return failures
 
 
 # -- flags of chattr(1) ------------------------------------------------------------------------------------------
@@ -180,6 +229,6 @@ def freeze(real: str, flags: int) -> None:
 def thaw_tree(real: str) -> None:
     """Take the flags from everything in a tree that is about to be deleted."""
     thaw(real)
-    for folder, names, files in os.walk(real):
+    for folder, names, files in walk(real):
         for name in names + files:
             thaw(os.path.join(folder, name))

@@ -18,6 +18,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils import filesystems
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import accounts as acc
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision import engine
 from ansible_collections.linuxvhd.azure.plugins.module_utils.deprovision.context import STATE_FILE, Context
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import walk
 
 #: Where names are looked for, and what is too big or known to be noise.
 _SEARCHED = ("/etc", "/root", "/home", "/opt", "/srv", "/usr/local", "/var/lib", "/var/spool", "/var/www", "/boot")
@@ -105,7 +106,7 @@ def _files(context: Context, end: float) -> Iterator[Tuple[str, os.stat_result]]
         or filesystems.remote_type(mount.point, context.mounts)
     }
     base = context.host.root
-    for folder, names, files in os.walk(base):
+    for folder, names, files in walk(base):
         if time.monotonic() > end:
             return
         inside = context.host.inside(folder)

@@ -20,7 +20,7 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.bootloaders.common 
     kernel_version,
 )
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import Host, walk
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs import reader
 from ansible_collections.linuxvhd.azure.plugins.module_utils.initramfs.reader import Content, normalise
 
@@ -155,7 +155,7 @@ def loadable_modules(host: Host, version: str) -> Set[str]:
     if directory is None:
         return set()
     result = set()
-    for base, _directories, names in os.walk(host.path(directory)):
+    for base, _directories, names in walk(host.path(directory)):
         for name in names:
             match = _MODULE_FILE.match(name)
             # Symbolic links into another release (weak-updates) count only while they lead somewhere.
@@ -200,6 +200,8 @@ def read_image(host: Host, path: str) -> Content:
             return reader.read(stream, path, decompressor(host))
     except OSError as exc:
         raise AzurePrepError("Cannot read the image %s: %s." % (path, exc.strerror or exc))
+    except MemoryError:
+        raise AzurePrepError("Cannot read the image %s: it needs more memory than there is to unpack." % path)
 
 
 def plan_file(host: Host, path: str, text: str) -> List[Change]:

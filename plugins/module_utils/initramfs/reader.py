@@ -22,6 +22,7 @@ import re
 import struct
 import subprocess
 import threading
+import time
 import zlib
 from typing import BinaryIO, Callable, Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Set, Tuple
 
@@ -29,8 +30,12 @@ from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import Azure
 
 BLOCK = 256 * 1024
 
-#: No sane image unpacks to more; a hostile one would otherwise keep us busy for ever.
-MAX_UNPACKED = 16 * 1024 * 1024 * 1024
+#: No sane image unpacks to more, is longer or holds more files, nor takes so many seconds even where a processor is
+#: emulated; a hostile one would otherwise keep us busy for ever. The largest that distributions make, with the firmware
+#: and the drivers of all graphics cards, hold a tenth of it.
+MAX_UNPACKED = 4 * 1024 * 1024 * 1024
+MAX_ENTRIES = 300 * 1000
+MAX_SECONDS = 1800.0
 
 #: Longest file name taken: PATH_MAX of the kernel.
 MAX_NAME = 4096
@@ -88,6 +93,11 @@ def normalise(name: str) -> str:
     return name.replace("-", "_")
 
 
+def too_large(source: str, what: str) -> AzurePrepError:
+    """The error for an image beyond all measure."""
+    return AzurePrepError("%s %s, which no initramfs does; look what it is." % (source, what))
+
+
 class _Cpio:
     """Takes an archive in pieces, remembers names. feed() returns False once a byte that fits nothing was seen."""
 
@@ -102,12 +112,16 @@ class _Cpio:
         self.markers: Set[str] = set()
         self.scripts: Set[str] = set()
         self.total = 0
+        self._entries = 0
+        self._end = time.monotonic() + MAX_SECONDS
 
     def feed(self, data: bytes, stop_after_trailer: bool = False) -> int:
         """Take bytes; returns how many of them were used (all, unless it stops behind an archive's end)."""
         self.total += len(data)
-        if self.total > MAX_UNPACKED:
-            raise AzurePrepError("%s unpacks to more than %d GiB." % (self._source, MAX_UNPACKED >> 30))
+        if self.total + self._skip > MAX_UNPACKED:
+            raise too_large(self._source, "unpacks to more than %d GiB" % (MAX_UNPACKED >> 30))
+        if time.monotonic() > self._end:
+            raise too_large(self._source, "could not be unpacked within %d seconds" % MAX_SECONDS)
         position = 0
         while position < len(data):
             if self._skip:
@@ -163,6 +177,9 @@ class _Cpio:
             self.archives += 1
             return
         self._skip = size + (-size) % 4
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise too_large(self._source, "holds more than %d files" % MAX_ENTRIES)
         name = re.sub(r"^(?:\.?/)+", "", name)
         kind = mode & TYPE_MASK
         if (kind == TYPE_FILE and (size or links > 1)) or kind == TYPE_LINK:
@@ -657,6 +674,8 @@ def read(stream: BinaryIO, source: str, start_command: Starter) -> Content:
     stream: a seekable binary file. source: what to call it in a sentence.
     """
     file = _File(stream, source)
+    if file.size > MAX_UNPACKED:
+        raise too_large(source, "is larger than %d GiB" % (MAX_UNPACKED >> 30))
     cpio = _Cpio(source)
     compression: List[str] = []
     while True:

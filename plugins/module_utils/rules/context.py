@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, O
 
 from ansible_collections.linuxvhd.azure.plugins.module_utils import cmdline, filesystems, profiles, waagent_conf
 from ansible_collections.linuxvhd.azure.plugins.module_utils.errors import AzurePrepError
-from ansible_collections.linuxvhd.azure.plugins.module_utils.host import CommandResult, Host
+from ansible_collections.linuxvhd.azure.plugins.module_utils.host import MAX_READ, MAX_TEXT, CommandResult, Host
 from ansible_collections.linuxvhd.azure.plugins.module_utils.rules import boot_sources
 
 PASS = "pass"
@@ -307,7 +307,7 @@ class Context:
 
     # -- files -------------------------------------------------------------------------------------------------
 
-    def text(self, path: str) -> Optional[str]:
+    def text(self, path: str, limit: int = MAX_TEXT) -> Optional[str]:
         """The content of a file; None where there is none."""
 
         def read() -> Optional[str]:
@@ -317,7 +317,7 @@ class Context:
                     # What looks absent may only be out of reach: a directory on the way that cannot be searched.
                     self._searchable(path)
                     return None
-                return self.host.read_bytes(path).decode("utf-8", "surrogateescape")
+                return self.host.read_text(path, limit)
             except FileNotFoundError:
                 return None
             except PermissionError:
@@ -527,7 +527,7 @@ class Context:
 
     def _read_packages(self) -> Dict[str, str]:
         found: Dict[str, str] = {}
-        status = self.text("/var/lib/dpkg/status")
+        status = self.text("/var/lib/dpkg/status", MAX_READ)
         known = status is not None
         for stanza in (status or "").split("\n\n"):
             name = release = state = ""

@@ -82,6 +82,10 @@ def judge(rule: Rule, context: Context, strict: bool = False) -> Outcome:
         found = Outcome(UNKNOWN, str(exc))
     except PermissionError as exc:
         found = Outcome(UNKNOWN, "%s may be read by root only; run the audit with become." % exc.filename)
+    except MemoryError:
+        found = Outcome(UNKNOWN, "There is not enough memory to look: a file is far larger than such files are.")
+    except RecursionError:
+        found = Outcome(UNKNOWN, "Something that the check looks through is nested too deeply to be looked through.")
     except Exception as exc:  # pylint: disable=broad-except
         if strict:
             raise
