@@ -110,8 +110,9 @@ def walk(
 ) -> Iterator[Tuple[str, List[str], List[str]]]:
     """os.walk(top) without a limit to the depth: before Python 3.12 that calls itself for each level.
 
-    Links count as files, wherever they lead. Of the names the caller may take away where it shall not go. A directory that cannot be read, or whose path is too long for the kernel, is passed over; onerror(folder, exc)
-    is told, and may raise.
+    Links count as files, wherever they lead. Of the names the caller may take away where it shall not go. A directory
+    that cannot be read, or whose path is too long for the kernel, is passed over; onerror(folder, exc) is told, and may
+    raise.
     """
     pending = [top]
     while pending:

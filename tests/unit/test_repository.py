@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import re
 from pathlib import Path
 
 import yaml
@@ -78,3 +80,30 @@ def test_pre_commit_runs_what_lint_runs() -> None:
 def test_the_tools_of_the_hooks_are_pinned() -> None:
     pinned = (ROOT / "requirements-test.txt").read_text()
     assert "\npre-commit==" in pinned
+
+
+def test_the_releases_of_ansible_core_are_the_same_everywhere() -> None:
+    """The oldest and the newest that are supported, wherever they are written down."""
+
+    def text(name: str) -> str:
+        return (ROOT / name).read_text()
+
+    def only(pattern: str, name: str) -> tuple[str, ...]:
+        (found,) = set(re.findall(pattern, text(name)))
+        return found if isinstance(found, tuple) else (found,)
+
+    (oldest,) = only(r'requires_ansible: ">=(\d+\.\d+)\.0"', "meta/runtime.yml")
+    (newest,) = only(r"(?m)^ansible-core==(\d+\.\d+)\.\d+$", "requirements-test.txt")
+    major, minor = newest.split(".")
+    below = f"{major}.{int(minor) + 1}"
+    assert only(r"ansible-core>=([\d.]+),<([\d.]+)", "execution-environment.yml") == (oldest, below)
+    rules = json.loads(text("renovate.json"))["packageRules"]
+    assert [rule["allowedVersions"] for rule in rules if "ansible-core" in rule["matchPackageNames"]] == [f"<{below}"]
+    assert only(r"ansible-core (\d+\.\d+) to (\d+\.\d+)", "README.md") == (oldest, newest)
+    for path in ROOT.glob("roles/*/meta/main.yml"):
+        assert only(r'min_ansible_version: "([\d.]+)"', str(path.relative_to(ROOT))) == (oldest,)
+    # The tests run on the newest; nox -s compat on the oldest, and on the others that it names.
+    (named,) = only(r'parametrize\("core", \(([^)]*)\)\)', "noxfile.py")
+    tested = re.findall(r"\d+\.\d+", named)
+    assert tested[0] == oldest
+    assert all(int(oldest.split(".")[1]) <= int(core.split(".")[1]) < int(minor) for core in tested)
