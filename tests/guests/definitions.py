@@ -119,7 +119,6 @@ LAYOUTS = {
     "debian12-lvm": ("layout-lvm.sh",),
     "debian13-systemd-boot": ("layout-systemd-boot.sh",),
     "standin-el9": ("layout-rpm.sh", "layout-el9.sh"),
-    "standin-leap": ("layout-rpm.sh", "layout-leap.sh"),
 }
 
 
@@ -212,7 +211,7 @@ GUESTS = {
         Definition("debian11-agents", "bullseye", packages=("cloud-init", "waagent")),
         Definition("debian12-agents", "bookworm", packages=("cloud-init", "waagent")),
         Definition("debian13-agents", "trixie", network="networkd", packages=("cloud-init", "waagent")),
-        # Stand-ins of families that cannot be had here (layout-rpm.sh says what is theirs and what is Debian's).
+        # A stand-in of a family that cannot be had here (layout-rpm.sh says what is its own and what is Debian's).
         Definition(
             "standin-el9",
             "forky",
@@ -220,13 +219,6 @@ GUESTS = {
             network="networkmanager",
             fstab="label",
             packages=("dnf", "hostname", "login", "mount", "passwd", *RPM_PACKAGES),
-        ),
-        Definition(
-            "standin-leap",
-            "trixie",
-            initramfs="dracut",
-            network="networkmanager",
-            packages=("zypper", *RPM_PACKAGES),
         ),
         # Required in every installation, and no longer brought along by the essential packages.
         Definition(

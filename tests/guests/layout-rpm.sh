@@ -2,25 +2,16 @@
 # A further hook of mmdebstrap, behind customize.sh, for the stand-ins of families with RPMs: what an image's preparation
 # installs lies in a repository of RPMs, made here from the contents of Debian's packages under the family's names, with
 # the family's names of units and files. In the database of rpm, names of the family stand for what Debian's packages
-# have installed. apt and dpkg go when the finishing boot is over: rpm with dnf or zypper is the system's only manager.
+# have installed. apt and dpkg go when the finishing boot is over: rpm with dnf is the system's only manager.
 set -eu
 root=$1
 archives=$root/var/cache/apt/archives
 repository=$root/srv/repository
 build=$root/srv/build
 
-case $GUEST_NAME in
-*el9*)
-    there='bash openssh-server openssh-clients sudo util-linux curl dracut kernel-core grub2-tools python3 systemd NetworkManager rpm dnf'
-    agent=WALinuxAgent growpart=cloud-utils-growpart gdisk=gdisk daemons=hyperv-daemons
-    kvp=hypervkvpd vss=hypervvssd distribution=rhel account=cloud-user
-    ;;
-*)
-    there='bash openssh sudo util-linux curl dracut kernel-default grub2 python3 systemd NetworkManager rpm zypper'
-    agent=python-azure-agent growpart=growpart gdisk=gptfdisk daemons=hyper-v
-    kvp=hv_kvp_daemon vss=hv_vss_daemon distribution=sles account=sles
-    ;;
-esac
+there='bash openssh-server openssh-clients sudo util-linux curl dracut kernel-core grub2-tools python3 systemd NetworkManager rpm dnf'
+agent=WALinuxAgent growpart=cloud-utils-growpart gdisk=gdisk daemons=hyperv-daemons
+kvp=hypervkvpd vss=hypervvssd distribution=rhel account=cloud-user
 
 mkdir -p "$repository" "$build" "$root/etc/rpm" "$root/var/lib/rpm"
 # Debian's rpm keeps its database elsewhere, so that nobody installs RPMs by mistake; nothing here is signed.
@@ -77,7 +68,8 @@ to_rpm cloud-init cloud-init \
 to_rpm cloud-guest-utils "$growpart" :
 to_rpm gdisk "$gdisk" :
 to_rpm hyperv-daemons "$daemons" \
-    "($units && mv *kvp-daemon.service $kvp.service && mv *vss-daemon.service $vss.service && rm -f hyperv-daemons.*)
+    "($units && mv *kvp-daemon.service $kvp.service && mv *vss-daemon.service $vss.service && rm -f hyperv-daemons.* &&
+      sed -i '/^\[Unit\]/a ConditionVirtualization=microsoft' $kvp.service $vss.service)
      sed -i 's/hv-kvp-daemon/$kvp/; s/hv-vss-daemon/$vss/' usr/lib/udev/rules.d/*hyperv* 2>/dev/null || :"
 to_rpm azure-vm-utils azure-vm-utils :
 # The configuration lies in /etc, not in a directory of its own, and the service is called after the daemon.
@@ -88,20 +80,15 @@ to_rpm chrony chrony \
      ($units && mv chrony.service chronyd.service && sed -i '/^Alias=/d' chronyd.service)"
 chroot "$root" createrepo_c --quiet /srv/repository
 rm -rf "$build" "$archives"/*.deb
-for folder in yum.repos.d zypp/repos.d; do
-    mkdir -p "$root/etc/$folder"
-    printf '[standin]\nname=Stand-in\nbaseurl=file:///srv/repository\nenabled=1\ngpgcheck=0\ntype=rpm-md\n' \
-        >"$root/etc/$folder/standin.repo"
-done
-case $GUEST_NAME in
-*el9*) rm -rf "$root/etc/zypp" && mkdir -p "$root/etc/dnf/vars" && echo 9 >"$root/etc/dnf/vars/releasever" ;;
-*) rm -rf "$root/etc/yum.repos.d" ;;
-esac
+mkdir -p "$root/etc/yum.repos.d" "$root/etc/dnf/vars"
+printf '[standin]\nname=Stand-in\nbaseurl=file:///srv/repository\nenabled=1\ngpgcheck=0\n' \
+    >"$root/etc/yum.repos.d/standin.repo"
+echo 9 >"$root/etc/dnf/vars/releasever"
 
 # The service of SSH is called after its daemon.
 mv "$root/usr/lib/systemd/system/ssh.service" "$root/usr/lib/systemd/system/sshd.service"
 sed -i '/^Alias=/d' "$root/usr/lib/systemd/system/sshd.service"
-rm -f "$root"/etc/systemd/system/*/ssh.service "$root/etc/systemd/system/sshd.service"
+rm -f "$root"/etc/systemd/system/*/ssh.service "$root/etc/systemd/system/sshd.service" "$root/etc/init.d/ssh"
 chroot "$root" systemctl enable sshd.service
 
 # /boot/grub2, and /boot/grub a link to it: Debian's GRUB has the old name built in.
