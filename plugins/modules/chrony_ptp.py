@@ -102,10 +102,13 @@ if [ ! -d "$run" ]; then
 fi
 grep -v '^refclock PHC /dev/ptp_hyperv' "$conf" >"$run/azure.conf" || exit 1
 chmod 0644 "$run/azure.conf"
+# Of several -f the last counts. One that names another file than ours is the administrator's own affair.
 case " ${%(variable)s:-} " in
-*" -f "*) ;;
-*) echo "%(variable)s=\\"${%(variable)s:-} -f $run/azure.conf\\"" >"$run/azure.env" ;;
+*" -f $conf "*) another= ;;
+*" -f "*) another=yes ;;
+*) another= ;;
 esac
+[ -n "$another" ] || echo "%(variable)s=\\"${%(variable)s:-} -f $run/azure.conf\\"" >"$run/azure.env"
 # A confined chronyd reads there only what bears its label.
 if command -v restorecon >/dev/null; then restorecon -R "$run"; fi
 """

@@ -408,6 +408,11 @@ def test_chronyd_starts_where_the_clock_is_missing(make_host, tmp_path) -> None:
     # chronyd's own, once: else it goes without its command socket, and ifup fails with chronyc (Debian 11).
     assert (tmp_path / "run/chrony").stat().st_mode & 0o777 == 0o750
     assert (commands / "chown.log").read_text() == "_chrony: %s/run/chrony\n" % tmp_path
+    # The last -f counts: ours follows one that names the same file; another file is somebody else's.
+    for given, ours in ((host.root + "/etc/chrony/chrony.conf", True), ("/etc/other.conf", False)):
+        (tmp_path / "run/chrony/azure.env").unlink()
+        subprocess.run(["sh", "-c", script], env={**env, "DAEMON_OPTS": "-f " + given}, check=True)
+        assert (tmp_path / "run/chrony/azure.env").exists() is ours, given
 
 
 def test_fstab_by_uuid(make_host, monkeypatch) -> None:
