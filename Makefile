@@ -5,7 +5,7 @@ NOX = .venv/bin/nox --no-venv --reuse-existing-virtualenvs
 
 help:
 	@echo "make demo         build a Debian guest, prepare it, capture it: a fixed VHD in build/demo"
-	@echo "make test         every tier: lint, unit, sanity, integration, guest"
+	@echo "make test         every tier: lint, docs, unit, fuzz (a minute), sanity, integration, guest"
 	@echo "make lint|unit|sanity|integration|guest    one tier"
 	@echo "make docs         the documentation site, in build/docs"
 	@echo "make clean        remove what these commands made in this directory"
@@ -20,7 +20,9 @@ demo: bootstrap-system
 	$(NOX) -s demo
 
 test: bootstrap-system
-	$(NOX) -s lint unit sanity integration guest
+	$(NOX) -s lint docs unit
+	$(NOX) -s fuzz -- 60
+	$(NOX) -s sanity integration guest
 
 lint unit sanity integration docs: bootstrap
 	$(NOX) -s $@
