@@ -233,13 +233,10 @@ def compat(session: nox.Session, core: str) -> None:
         subprocess.run(pip, check=True)
     ansible_test(session, "sanity", program=str(program))
     present = [version for version in TARGET_PYTHONS[core] if (CACHE / f"pythons/python{version}").exists()]
-    for version in present:
+    for version in present or [""]:
         session.chdir(ROOT)
-        options = ("--controller", f"origin:python={PYTHON}", "--target", f"controller:python={version}")
-        ansible_test(session, "integration", *options, program=str(program))
-    if not present:
-        session.chdir(ROOT)
-        ansible_test(session, "integration", program=str(program))
+        target = ("--controller", f"origin:python={PYTHON}", "--target", f"controller:python={version}")
+        ansible_test(session, "integration", *(target if version else ()), program=str(program))
     absent = [version for version in TARGET_PYTHONS[core] if version not in present]
     session.log(
         f"the target ran Python {', '.join(present) or PYTHON}; not installed here: {', '.join(absent) or 'none'}"

@@ -45,6 +45,9 @@ _KEY = re.compile(r"^(?:\"([^\"\\]+)\"|'([^']+)'|([A-Za-z_][\w.-]*))\s*:(?:\s+(.
 _QUOTED_KEY = re.compile(r"([\"'])([\w.-]+)\1(?=\s*:)")
 _QUOTED = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^']|'')*'")
 
+#: In the value of network:, what switches cloud-init's network configuration off.
+NETWORK_DISABLED = re.compile(r"\bconfig[\"']?\s*:\s*['\"]?disabled\b")
+
 #: What ds-identify finds (check_config in tools/ds-identify).
 _PLAIN_LIST = re.compile(r"^datasource_list: +\[[^\]\n]*\]", re.M)
 
@@ -138,7 +141,7 @@ def _flow(text: str, at: int, depth: int = 0, spans: Optional[Dict[str, str]] = 
     """
     at = _blank(text, at)
     opening = text[at : at + 1]
-    if opening not in ("[", "{") or not opening:
+    if opening not in ("[", "{"):
         return _scalar(text, at)
     if depth > _DEEPEST:
         raise _Unread("too deep")
@@ -300,8 +303,7 @@ def effective_datasources(files: Sequence[Tuple[str, str]]) -> Optional[Datasour
 
 def network_disabled(files: Sequence[Tuple[str, str]]) -> List[str]:
     """The files that say `network: {config: disabled}`."""
-    pattern = re.compile(r"\bconfig\s*:\s*['\"]?disabled\b")
-    return [path for path, text in files if pattern.search(top_level(text).get("network", ""))]
+    return [path for path, text in files if NETWORK_DISABLED.search(top_level(text).get("network", ""))]
 
 
 def swap_file(files: Sequence[Tuple[str, str]]) -> Optional[Tuple[str, str]]:

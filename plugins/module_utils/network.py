@@ -552,7 +552,7 @@ def cloud_network(rows: Sequence[str]) -> List[int]:
             inside = bool(re.match(r"[\"']?network[\"']?\s*:", row))
         if inside and row.strip() and not row.lstrip().startswith("#"):
             found.append(number)
-    disabled = re.search(r"\bconfig[\"']?\s*:\s*['\"]?disabled\b", "\n".join(rows[number] for number in found))
+    disabled = cloudinit_conf.NETWORK_DISABLED.search("\n".join(rows[number] for number in found))
     return [] if disabled else found
 
 

@@ -99,6 +99,10 @@ class Context:
         """The type of the network file system that a path leads to; empty where to none. Nothing on it is touched."""
         return filesystems.leads_to_remote(self.host, path, self.mounts)
 
+    def warn_of_remote(self, path: str, kind: str) -> None:
+        """Tell of a path that lies on a network file system of this type."""
+        self.warn("%s lies on a network file system (%s) and was left alone." % (path, kind))
+
     def is_mounted(self, path: str) -> bool:
         """Whether a file system of its own is mounted right at a path."""
         return self.host.path(path, follow_last=False) in self._mounted
@@ -203,7 +207,7 @@ class Context:
                 continue
             remote = self.remote(home)
             if remote:
-                self.warn("%s lies on a network file system (%s) and was left alone." % (home, remote))
+                self.warn_of_remote(home, remote)
             elif self.host.is_dir(home):
                 found.append(home)
         return found

@@ -293,7 +293,7 @@ def _find_logs(context: Context, item: Item) -> List[Entry]:
                 path = inside + "/" + name
                 remote = filesystems.remote_type(os.path.join(folder, name), context.mounts)
                 if remote:
-                    context.warn("%s lies on a network file system (%s) and was left alone." % (path, remote))
+                    context.warn_of_remote(path, remote)
                 elif path != "/var/log/journal" and not _is_protected(context, path):
                     descend.append(name)
             names[:] = descend
@@ -409,7 +409,7 @@ def _owns(context: Context, account: acc.Account) -> bool:
     """Below /home the name is enough; elsewhere a directory must belong to the account to go with it."""
     remote = context.remote(account.home)
     if remote:
-        context.warn("%s lies on a network file system (%s) and was left alone." % (account.home, remote))
+        context.warn_of_remote(account.home, remote)
         return False
     details = context.host.stat(account.home, follow_last=False)
     if details is None:
@@ -719,7 +719,7 @@ def find(context: Context, item: Item) -> List[Entry]:
             real = context.host.path(entry.path, follow_last=False)
             remote = filesystems.remote_type(real, context.mounts)
             if remote:
-                context.warn("%s lies on a network file system (%s) and was left alone." % (entry.path, remote))
+                context.warn_of_remote(entry.path, remote)
                 continue
             if entry.kind == "directory" and entry.action == "delete":
                 directories.append(real + "/")

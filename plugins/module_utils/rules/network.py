@@ -154,7 +154,7 @@ def cloud_network(context: Context) -> List[Line]:
         numbers = network.cloud_network(rows)
         found += [Line(path, number + 1, rows[number].strip()) for number in numbers]
         value = cloudinit_conf.top_level(text).get("network")
-        if not numbers and value is not None and not re.search(r"\bconfig['\"]?\s*:\s*['\"]?disabled\b", value):
+        if not numbers and value is not None and not cloudinit_conf.NETWORK_DISABLED.search(value):
             # The whole file is one mapping in flow style, or indented.
             found.append(Line(path, 1, "network: " + " ".join(value.split())))
     return found
